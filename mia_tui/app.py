@@ -1,0 +1,147 @@
+"""The Textual app: its screens, its theme, and the way between them. Nothing here computes or reads images."""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+from textual.screen import Screen
+from textual.theme import Theme
+
+from mia_tui.errors import MiaError
+from mia_tui.project import Project
+from mia_tui.widgets.actions import MiaScreen
+
+SCREEN_CLASSES = {
+    "projects": "ProjectsScreen",
+    "browser": "BrowserScreen",
+    "training": "TrainingScreen",
+    "runs": "RunsScreen",
+    "review": "ReviewScreen",
+    "results": "ResultsScreen",
+}
+"""Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""
+
+THEME = Theme(
+    name="mia-dark",
+    primary="#7AA2C4",
+    secondary="#8FB8A8",
+    accent="#A5C8E4",
+    foreground="#D5DADF",
+    background="#14171A",
+    surface="#1A1E22",
+    panel="#20252A",
+    warning="#D9B36C",
+    error="#D98282",
+    success="#8DB58D",
+    dark=True,
+    variables={
+        "border": "#3A424A",
+        "border-blurred": "#2A3036",
+        "block-cursor-background": "#34506A",
+        "block-cursor-foreground": "#FFFFFF",
+        "block-cursor-text-style": "none",
+        "block-cursor-blurred-background": "#2A343E",
+        "block-cursor-blurred-foreground": "#D5DADF",
+        "input-selection-background": "#7AA2C4 35%",
+    },
+)
+
+
+class MiaApp(App[None]):
+    """mia-tui in the terminal.
+
+    Parameters
+    ----------
+    project : Path, optional
+        Project folder to open; without it the projects screen comes first.
+    graphics : str
+        "auto", "cells", "kitty" or "sixel": how a still preview is drawn (see `widgets.still`).
+
+    Raises
+    ------
+    MiaError
+        When `project` is not a project folder.
+    """
+
+    TITLE = "mia-tui"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, project: Path | None = None, graphics: str = "auto") -> None:
+        self.project: Project | None = None if project is None else Project.load(project)
+        self.graphics = graphics
+        start = "projects" if project is None else "browser"
+        self.DEFAULT_MODE = start  # type: ignore[misc]
+        super().__init__()
+        for name in SCREEN_CLASSES:
+            self.add_mode(name, _opener(name))
+        self._history: list[str] = []
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    # ---- between screens --------------------------------------------------------------------------------------------
+
+    def go(self, name: str, **context: Any) -> None:
+        """Show the screen `name` (a key of `SCREEN_CLASSES`) and give `context` to its `enter`."""
+        self.run_worker(self._go(name, context), group="go", exclusive=True)
+
+    async def _go(self, name: str, context: dict[str, Any]) -> None:
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        if name != self.current_mode:
+            self._history = [*(old for old in self._history if old != self.current_mode), self.current_mode]
+            await self.switch_mode(name)
+        if isinstance(self.screen, MiaScreen):
+            self.screen.enter(**context)
+
+    def back(self) -> None:
+        """Show the screen before this one; the first screen stays."""
+        if self._history:
+            name = self._history.pop()
+            self.switch_mode(name)
+
+    async def open_project(self, folder: Path) -> None:
+        """Load the project in `folder` and show its images. What was open before is closed; its runs go on.
+
+        Raises
+        ------
+        MiaError
+            When `folder` is not a project; what is open stays.
+        """
+        self.project = Project.load(folder)
+        await self._forget_screens()
+        self.go("browser")
+
+    async def _forget_screens(self) -> None:
+        """Throw away all screens of the last project but the projects screen, which is the current one then."""
+        if self.current_mode != "projects":
+            await self.switch_mode("projects")
+        self._history = []
+        for name in SCREEN_CLASSES:
+            if name != "projects":
+                await self.remove_mode(name)
+                self.add_mode(name, _opener(name))
+
+
+def _opener(name: str) -> Callable[[], Screen[Any]]:
+    def open_screen() -> Screen[Any]:
+        module = importlib.import_module(f"mia_tui.screens.{name}")
+        screen: Screen[Any] = getattr(module, SCREEN_CLASSES[name])()
+        return screen
+
+    return open_screen
+
+
+def run(project: Path | None, graphics: str = "auto") -> None:
+    """Open the terminal user interface and return when it is closed.
+
+    Raises
+    ------
+    MiaError
+        When `project` is not a project folder, `graphics` is unknown, or there is no terminal.
+    """
+    if not (os.isatty(0) and os.isatty(1)):
+        raise MiaError("mia-tui needs a terminal. Without one use the commands: mia-tui --help lists them.")
+    MiaApp(project, graphics).run()

@@ -1,0 +1,367 @@
+"""One table of actions per screen: key bindings, footer, `?` help and command palette are all made from it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.events import Resize
+from textual.keys import format_key
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from mia_tui.errors import MiaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mia_tui.project import Project
+
+MAX_FOOTER_KEYS = 8
+MIN_SIZE = (60, 18)
+"""Columns and lines below which a screen asks for a larger terminal instead of showing half of itself."""
+WIDE = 100
+"""Columns from which on a screen shows its panels side by side (class `-wide`, below it `-narrow`)."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a person can do on a screen.
+
+    Attributes
+    ----------
+    id : str
+        The handler is the screen's method `action_<id>`.
+    keys : str
+        Textual key names, comma separated; the first one is shown.
+    text : str
+        What it does, a few words.
+    group : str
+        Heading in the help.
+    show : bool
+        Whether the footer shows it.
+    """
+
+    id: str
+    keys: str
+    text: str
+    group: str = "View"
+    show: bool = False
+
+    @property
+    def key_names(self) -> list[str]:
+        return [key.strip() for key in self.keys.split(",") if key.strip()]
+
+    @property
+    def key_text(self) -> str:
+        """The first key as a person reads it, e.g. `?` or `^p`."""
+        return show_key(self.key_names[0])
+
+    @property
+    def all_keys_text(self) -> str:
+        return " ".join(show_key(key) for key in self.key_names)
+
+
+def show_key(name: str) -> str:
+    """A Textual key name as a person reads it: `question_mark` is `?`, `ctrl+p` is `^p`."""
+    *modifiers, key = name.split("+")
+    text = format_key(key)
+    if key.startswith("f") and key[1:].isdigit():
+        text = key.upper()
+    if "ctrl" in modifiers:
+        text = f"^{text}"
+    return f"⇧{text}" if "shift" in modifiers else text
+
+
+@dataclass(frozen=True)
+class Place:
+    """A screen that `g` and a letter, or a function key, go to."""
+
+    name: str
+    letter: str
+    key: str
+    text: str
+    needs_project: bool = True
+
+
+PLACES = (
+    Place("projects", "p", "f2", "Projects", needs_project=False),
+    Place("browser", "i", "f3", "Images"),
+    Place("training", "t", "f4", "Train a model"),
+    Place("runs", "r", "f5", "Runs"),
+    Place("review", "v", "f6", "Review predictions"),
+    Place("results", "m", "f7", "Results and measurements"),
+)
+
+COMMON = (
+    Action("help", "question_mark,f1", "Help", "General", show=True),
+    Action("palette", "ctrl+p", "Command palette", "General"),
+    Action("go", "g", "Go to…", "General", show=True),
+    *(Action(f"go_{place.name}", place.key, place.text, "Go to") for place in PLACES),
+    Action("back", "escape", "Back", "General"),
+    Action("quit", "q,ctrl+q", "Quit (runs go on)", "General"),
+)
+"""Actions that every screen has; a screen that lists one of these ids itself replaces it."""
+
+
+class Host(Protocol):
+    """What a screen needs of the app around it."""
+
+    project: "Project | None"
+    graphics: str
+
+    def go(self, name: str, **context: Any) -> None:
+        """Show the screen `name`; `context` is given to its `enter`."""
+
+    def back(self) -> None:
+        """Show the screen before this one."""
+
+    async def open_project(self, folder: "Path") -> None:
+        """Load a project and show its images."""
+
+
+class MiaScreen(Screen[None]):
+    """A screen made of a title line, a body (`compose_body`), and a footer; its keys come from `ACTIONS`.
+
+    For each row of `ACTIONS` there is a method `action_<id>` (plain or async). `disabled_reason(id)` may say why it
+    cannot be done now: the key then shows that sentence instead of doing nothing. A `MiaError` raised by a handler is
+    shown as a notification.
+    """
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = ()
+    HEADING: ClassVar[str] = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (MIN_SIZE[0], "-narrow"), (WIDE, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (MIN_SIZE[1], "-low"), (30, "-high")]
+    COMMANDS: ClassVar[set[Any]] = {lambda: ActionProvider}
+    DEFAULT_CSS = """
+    MiaScreen { layers: base; }
+    MiaScreen > TitleLine, MiaScreen > KeyFooter { display: block; }
+    MiaScreen > TooSmall { display: none; }
+    MiaScreen.-tiny > *, MiaScreen.-flat > * { display: none; }
+    MiaScreen.-tiny > TooSmall, MiaScreen.-flat > TooSmall { display: block; }
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        cls.BINDINGS = [
+            Binding(action.keys, f"act('{action.id}')", action.text, show=action.show, id=f"{cls.__name__}.{action.id}")
+            for action in cls.actions()
+            if action.keys
+        ]
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def actions(cls) -> tuple[Action, ...]:
+        """All rows: the screen's own ones first, then the common ones that it does not replace."""
+        own = {action.id for action in cls.ACTIONS}
+        return cls.ACTIONS + tuple(action for action in COMMON if action.id not in own)
+
+    @property
+    def host(self) -> Host:
+        return cast(Host, self.app)
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine()
+        yield from self.compose_body()
+        yield KeyFooter()
+        yield TooSmall()
+
+    def compose_body(self) -> ComposeResult:
+        """The widgets between title and footer."""
+        yield from ()
+
+    def enter(self, **context: Any) -> None:
+        """Called each time the app goes to this screen, after it was mounted, with what `go` was given."""
+
+    # ---- doing ------------------------------------------------------------------------------------------------------
+
+    def disabled_reason(self, action_id: str) -> str | None:
+        """Why the action cannot be done now, None when it can. Overriding screens ask `super()` for the rest."""
+        for place in PLACES:
+            if action_id == f"go_{place.name}" and place.needs_project and self.host.project is None:
+                return "No project is open. Open one on the projects screen (g p)."
+        return None
+
+    async def action_act(self, action_id: str) -> None:
+        await self.perform(action_id)
+
+    async def perform(self, action_id: str) -> None:
+        """Do the action, or say why not."""
+        reason = self.disabled_reason(action_id)
+        if reason is not None:
+            self.say(reason, "warning")
+            return
+        handler: Callable[[], Any] = getattr(self, f"action_{action_id}")
+        try:
+            result = handler()
+            if isawaitable(result):
+                await result
+        except MiaError as error:
+            self.say(str(error), "error")
+        self.refresh_bindings()
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """Show a notification (never read as markup)."""
+        self.notify(text, severity=cast(Any, severity), timeout=8 if severity == "error" else 4, markup=False)
+
+    # ---- the common actions -----------------------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        from mia_tui.widgets.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.HEADING, self.help_rows()), self._perform_later)
+
+    def action_go(self) -> None:
+        from mia_tui.widgets.help import GoScreen
+
+        self.app.push_screen(GoScreen(), self._perform_later)
+
+    def _perform_later(self, action_id: str | None) -> None:
+        if action_id is not None:
+            self.call_later(self.perform, action_id)
+
+    def action_palette(self) -> None:
+        self.app.action_command_palette()
+
+    def action_back(self) -> None:
+        self.host.back()
+
+    async def action_quit(self) -> None:
+        await self.app.action_quit()
+
+    def action_go_projects(self) -> None:
+        self.host.go("projects")
+
+    def action_go_browser(self) -> None:
+        self.host.go("browser")
+
+    def action_go_training(self) -> None:
+        self.host.go("training")
+
+    def action_go_runs(self) -> None:
+        self.host.go("runs")
+
+    def action_go_review(self) -> None:
+        self.host.go("review")
+
+    def action_go_results(self) -> None:
+        self.host.go("results")
+
+    # ---- what title, footer, help and palette show ------------------------------------------------------------------
+
+    def help_rows(self) -> list[tuple[Action, str | None]]:
+        """Every action with the reason why it cannot be done now."""
+        return [(action, self.disabled_reason(action.id)) for action in self.actions() if action.id != "help"]
+
+    def footer_actions(self) -> list[Action]:
+        """At most eight actions for the footer; the help key is always the last."""
+        shown = [action for action in self.actions() if action.show and action.id != "help"]
+        return [*shown[: MAX_FOOTER_KEYS - 1], *(action for action in self.actions() if action.id == "help")]
+
+    def set_title_note(self, text: str) -> None:
+        """The right end of the title line."""
+        for line in self.query(TitleLine):
+            line.note = text
+            line.refresh()
+
+    def on_mount(self) -> None:
+        self.bindings_updated_signal.subscribe(self, self._on_bindings_updated)
+
+    def _on_bindings_updated(self, _screen: Screen[Any]) -> None:
+        for footer in self.query(KeyFooter):
+            footer.refresh()
+
+
+class TitleLine(Widget):
+    """The first line: program, project, screen; at the right a note of the screen."""
+
+    DEFAULT_CSS = """
+    TitleLine { height: 1; padding: 0 1; background: $panel; color: $text-muted; }
+    """
+    note = ""
+
+    def render(self) -> Content:
+        screen = cast(MiaScreen, self.screen)
+        project = screen.host.project
+        place = [(screen.HEADING, "bold $text")] if screen.HEADING else []
+        name = [project.name] if project is not None else ["mia-tui"]
+        left = Content.assemble(*_join([*name, *place], "  ›  "))
+        space = self.content_size.width - left.cell_length - cell_len(self.note)
+        return Content.assemble(left, " " * space, self.note) if self.note and space > 1 else left
+
+
+def _join(parts: list[Any], separator: str) -> Iterator[Any]:
+    for index, part in enumerate(parts):
+        if index:
+            yield (separator, "dim")
+        yield part
+
+
+class KeyFooter(Widget):
+    """The last line: the keys of the screen that matter most. Clicking one does it; a dimmed one says why not."""
+
+    DEFAULT_CSS = """
+    KeyFooter { height: 1; dock: bottom; padding: 0 1; background: $panel; color: $text-muted; }
+    """
+
+    def render(self) -> Content:
+        screen = cast(MiaScreen, self.screen)
+        *rest, last = [self._entry(screen, action) for action in screen.footer_actions()]
+        width = self.content_size.width - last.cell_length
+        kept = []
+        for entry in rest:
+            width -= entry.cell_length + 3
+            if width >= 0:
+                kept.append(entry)
+        return Content("   ").join([*kept, last])
+
+    @staticmethod
+    def _entry(screen: MiaScreen, action: Action) -> Content:
+        click = f"@click=screen.act('{action.id}')"
+        if screen.disabled_reason(action.id) is not None:
+            return Content.assemble((f"{action.key_text} {action.text}", f"dim {click}"))
+        return Content.assemble((action.key_text, f"bold $accent {click}"), (f" {action.text}", click))
+
+
+class TooSmall(Static):
+    """What is shown instead of a screen that does not fit."""
+
+    DEFAULT_CSS = """
+    TooSmall { width: 100%; height: 100%; content-align: center middle; text-align: center; }
+    """
+
+    def on_resize(self, _event: Resize) -> None:
+        width, height = self.app.size
+        self.update(f"The terminal is {width} x {height}.\nmia-tui needs {MIN_SIZE[0]} x {MIN_SIZE[1]}.\nq quits.")
+
+
+class ActionProvider(Provider):
+    """Offers every action of the screen in the command palette; one that cannot be done says why."""
+
+    async def discover(self) -> Hits:
+        for title, hint, run in self._rows():
+            yield DiscoveryHit(title, run, help=hint)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, hint, run in self._rows():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=hint)
+
+    def _rows(self) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+        screen = self.screen
+        if not isinstance(screen, MiaScreen):
+            return
+        for action, reason in screen.help_rows():
+            if action.id in ("palette", "quit"):
+                continue
+            keys = action.all_keys_text if action.keys else ""
+            hint = f"{action.group}  {keys}" if reason is None else f"Not now: {reason}"
+            yield action.text, hint, partial(screen.perform, action.id)
