@@ -24,6 +24,8 @@ AXIS, TEXT, BEST = -1, -2, -3
 BEST_GLYPH = "★"
 MARKER_EVERY = 12
 """Columns between two markers on a curve of many points."""
+TINY = 1e-300
+"""Numbers below this count as zero, so that no ratio of them overflows."""
 
 Cell = tuple[str, int]
 Point = tuple[float, float]
@@ -125,8 +127,12 @@ def _draw(
     if best is not None:
         for row in area:
             row[best - gutter] = ("┊", BEST)
-    for number, chosen in enumerate(points):
-        _draw_curve(area, number, len(points), chosen, x_scale, y_scale)
+    columns = [_columns(one, x_scale, y_scale) for one in points]
+    for number, chosen in enumerate(columns):
+        _draw_curve(area, number, chosen, y_scale.dots)
+    for number, chosen in enumerate(columns):
+        for x in _marked(sorted(chosen), number, len(columns)):
+            area[(y_scale.dots - 1 - chosen[x][2]) // 4][x // 2] = (MARKERS[number], number)
     for row, drawn in zip(grid[1:-1], area, strict=True):
         row[gutter:] = drawn
 
@@ -136,7 +142,7 @@ def _draw(
 
 def _finite(series: Series, *, positive: bool) -> list[Point]:
     pairs = zip(series.xs, series.ys, strict=True)
-    return [(x, y) for x, y in pairs if y is not None and math.isfinite(y) and (y > 0 or not positive)]
+    return [(x, y) for x, y in pairs if y is not None and math.isfinite(y) and (y > TINY or not positive)]
 
 
 def _means(points: Sequence[Point], low: float, high: float, bins: int) -> list[Point]:
@@ -152,7 +158,7 @@ def _means(points: Sequence[Point], low: float, high: float, bins: int) -> list[
 
 def _spread(low: float, high: float, log: bool) -> tuple[float, float]:
     """A range that is never empty."""
-    if high - low > 1e-12 * max(abs(low), abs(high)):
+    if high - low > max(1e-12 * max(abs(low), abs(high)), TINY):
         return low, high
     if log:
         return low / 1.5, high * 1.5
@@ -169,7 +175,9 @@ def _ticks(scale: Scale, most: int, least: float = 0.0) -> list[tuple[float, str
         if len(values) >= 2:
             stride = math.ceil(len(values) / most)
             return [(value, f"{value:g}") for value in values[::stride]]
-    step = max(least, _nice_step(scale.high - scale.low, most))
+    span = scale.high - scale.low
+    steps = [max(least, _nice_step(span, parts)) for parts in range(most, most + 4)]
+    step = next((s for s in steps if math.floor(scale.high / s) - math.ceil(scale.low / s) >= 1), steps[-1])
     first = math.ceil(scale.low / step - 1e-9)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     values = [k * step for k in range(first, math.floor(scale.high / step + 1e-9) + 1)]
@@ -243,8 +251,11 @@ def _draw_x_axis(row: list[Cell], gutter: int, scale: Scale, x_label: str, best:
     """The line below the curves with its numbers written into it, and the star at column `best`."""
     width = len(row)
     end = width - len(x_label) - 1 if x_label else width
+    if best is not None and best >= end:
+        x_label, end = "", width
     _write(row, gutter - 1, [("└", AXIS)] + [("─", AXIS)] * (width - gutter))
-    _write(row, end, [(c, AXIS) for c in f" {x_label}"])
+    if x_label:
+        _write(row, end, [(c, AXIS) for c in f" {x_label}"])
     taken = set() if best is None else {best}
     whole = scale.high - scale.low >= 1
     for value, label in _ticks(scale, max(2, (width - gutter) // 7), least=1.0 if whole else 0.0):
@@ -256,29 +267,16 @@ def _draw_x_axis(row: list[Cell], gutter: int, scale: Scale, x_label: str, best:
         row[best] = (BEST_GLYPH, BEST)
 
 
-def _draw_curve(
-    area: list[list[Cell]],
-    number: int,
-    count: int,
-    points: Sequence[Point],
-    x_scale: Scale,
-    y_scale: Scale,
-) -> None:
-    """Draw one curve into the plotting area: a braille line through its columns, then its markers."""
-    columns = _columns(points, x_scale, y_scale)
+def _draw_curve(area: list[list[Cell]], number: int, columns: dict[int, tuple[int, int, int]], height: int) -> None:
+    """Draw the braille line through `columns` into the plotting area, `height` dots high."""
     bits: dict[tuple[int, int], int] = {}
     for x, dots in _line(columns).items():
-        for dot in dots:
-            from_top = y_scale.dots - 1 - dot
+        for from_top in (height - 1 - dot for dot in dots):
             cell = from_top // 4, x // 2
             bits[cell] = bits.get(cell, 0) | _DOT_BITS[from_top % 4][x % 2]
-    for (row, column), dots_of_cell in bits.items():
+    for (row, column), own in bits.items():
         under = ord(area[row][column][0]) - 0x2800
-        both = dots_of_cell | (under if 0 <= under < 0x100 else 0)
-        area[row][column] = (chr(0x2800 + both), number)
-    for x in _marked(sorted(columns), number, count):
-        row = (y_scale.dots - 1 - columns[x][2]) // 4
-        area[row][x // 2] = (MARKERS[number], number)
+        area[row][column] = (chr(0x2800 + (own | under if 0 <= under < 0x100 else own)), number)
 
 
 def _columns(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> dict[int, tuple[int, int, int]]:
