@@ -1,0 +1,1 @@
+"""Labels: objects as exact outlines, their files with undo, and the review of predictions."""
