@@ -55,7 +55,7 @@ class Settings:
         How pictures are drawn: "auto", "kitty", "sixel" or "cells". The command line's `--graphics` goes before it.
     """
 
-    theme: str = "textual-dark"
+    theme: str = "mia-dark"
     graphics: str = "auto"
 
 

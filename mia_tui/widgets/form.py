@@ -1,0 +1,272 @@
+"""What forms and dialogs are made of: a labelled field that shows its own error, a path with completion, a choice."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+# ---- controls -------------------------------------------------------------------------------------------------------
+
+
+def complete_path(text: str, suffixes: Sequence[str] = ()) -> str | None:
+    """`text` with its last part completed to a folder (or a file with one of `suffixes`), None when nothing fits.
+
+    Folders get a slash behind them. Hidden entries are offered only after a typed dot.
+    """
+    head, slash, prefix = text.rpartition("/")
+    if not prefix or prefix in (".", "..", "~"):
+        return None
+    folder = Path(f"{head}{slash}" or ".").expanduser()
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(
+                entry.name + ("/" if entry.is_dir() else "")
+                for entry in entries
+                if entry.name.startswith(prefix) and (entry.is_dir() or entry.name.lower().endswith(tuple(suffixes)))
+            )
+    except (OSError, RuntimeError):
+        return None
+    whole = next((name for name in found if name != prefix), None)
+    return None if whole is None else f"{head}{slash}{whole}"
+
+
+class _PathSuggester(Suggester):
+    def __init__(self, suffixes: Sequence[str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._suffixes = suffixes
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(complete_path, value, self._suffixes)
+
+
+class PathInput(Input):
+    """A path; what it could become is shown dimmed, tab takes it (and goes to the next field when there is none)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", show=False)]
+
+    def __init__(self, value: str = "", *, placeholder: str = "", suffixes: Sequence[str] = ()) -> None:
+        self._completer = _PathSuggester(suffixes)
+        super().__init__(value, placeholder, suggester=self._completer, select_on_focus=False, compact=True)
+
+    async def action_complete(self) -> None:
+        completed = await self._completer.get_suggestion(self.value)
+        if completed is None or self.cursor_position < len(self.value):
+            self.screen.focus_next()
+        else:
+            self.value = completed
+            self.cursor_position = len(completed)
+
+
+class Choice(Widget, can_focus=True):
+    """One of a few texts, all of them in sight: left and right (or space) choose."""
+
+    DEFAULT_CSS = """
+    Choice { height: 1; width: 1fr; }
+    Choice:focus { background: $boost; text-style: bold; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,space,l", "choose(1)", "Next", show=False),
+        Binding("left,h", "choose(-1)", "Previous", show=False),
+        Binding("enter", "submit", "Next field", show=False),
+    ]
+    value: reactive[str] = reactive("")
+
+    class Changed(Message):
+        """Another option was chosen."""
+
+        def __init__(self, choice: "Choice") -> None:
+            super().__init__()
+            self.choice = choice
+
+        @property
+        def control(self) -> "Choice":
+            return self.choice
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+    def __init__(self, options: Sequence[str], value: str) -> None:
+        super().__init__()
+        self._options = tuple(options)
+        self.set_reactive(Choice.value, value)
+
+    def render(self) -> Content:
+        parts = []
+        for option in self._options:
+            chosen = option == self.value
+            parts.append(Content.assemble(("◉ " if chosen else "○ ") + option, "  "))
+            if not chosen:
+                parts[-1] = parts[-1].stylize("$text-muted not bold")
+        return Content("").join(parts)
+
+    def watch_value(self) -> None:
+        self.post_message(self.Changed(self))
+
+    def action_choose(self, step: int) -> None:
+        self.value = self._options[(self._options.index(self.value) + step) % len(self._options)]
+
+    def action_submit(self) -> None:
+        self.post_message(self.Submitted())
+
+    def on_click(self, event: Click) -> None:
+        start = 0
+        for option in self._options:
+            if start <= event.x < start + len(option) + 2:
+                self.value = option
+            start += len(option) + 4
+
+
+# ---- a field --------------------------------------------------------------------------------------------------------
+
+
+class Field(Widget):
+    """A label, its control, and one line that holds a hint or, in its place, what is wrong.
+
+    With `stacked` the line stands below the control (for long values), otherwise to the right of it.
+    """
+
+    DEFAULT_CSS = """
+    Field { height: auto; layout: vertical; }
+    Field > Horizontal { height: 1; }
+    Field .label { width: 19; color: $text-muted; }
+    Field:focus-within .label { color: $text; text-style: bold; }
+    Field Input { width: 1fr; background: $boost; padding: 0 1; }
+    Field .note { height: 1; color: $text-disabled; text-wrap: nowrap; text-overflow: ellipsis; }
+    Field.-stacked .note { margin-left: 20; }
+    Field.-inline Input { width: 24; }
+    Field.-inline Choice { width: auto; min-width: 24; }
+    Field.-inline .note { width: 1fr; margin-left: 2; }
+    Field.-wrong .note { color: $text-error; }
+    Field.-wrong .label { color: $text-error; }
+    """
+
+    def __init__(self, name: str, label: str, control: Input | Choice, *, hint: str = "", stacked: bool = False):
+        super().__init__(id=f"field-{name}", classes="-stacked" if stacked else "-inline")
+        self.field_name = name
+        self.label = label
+        self.control = control
+        self.hint = hint
+
+    def compose(self) -> ComposeResult:
+        note = Static(self.hint, classes="note", markup=False)
+        with Horizontal():
+            yield Static(self.label, classes="label", markup=False)
+            yield self.control
+            if self.has_class("-inline"):
+                yield note
+        if self.has_class("-stacked"):
+            yield note
+
+    @property
+    def text(self) -> str:
+        """What the control says, without spaces around it."""
+        return self.control.value.strip()
+
+    @property
+    def note(self) -> str:
+        """The hint or error in sight."""
+        return str(self.query_one(".note", Static).content)
+
+    def show_error(self, problem: str | None) -> None:
+        """Put `problem` in the place of the hint; None brings the hint back."""
+        self.set_class(problem is not None, "-wrong")
+        self.query_one(".note", Static).update(self.hint if problem is None else f"✗ {problem}")
+
+    def show_hint(self, hint: str) -> None:
+        self.hint = hint
+        if not self.has_class("-wrong"):
+            self.query_one(".note", Static).update(hint)
+
+
+def focus_neighbour(fields: Sequence[Field], step: int) -> bool:
+    """Focus the field before (-1) or behind (1) the focused one; False when there is none."""
+    shown = [field for field in fields if field.region.height and field.display]
+    at = next((i for i, field in enumerate(shown) if field.has_pseudo_class("focus-within")), None)
+    if at is None or not 0 <= at + step < len(shown):
+        return False
+    shown[at + step].control.focus()
+    return True
+
+
+# ---- dialogs --------------------------------------------------------------------------------------------------------
+
+_DIALOG_CSS = """
+{name} { align: center middle; }
+{name} > Vertical {
+    width: 72; max-width: 96%; height: auto; max-height: 90%;
+    background: $surface; border: round $border; border-title-color: $text; padding: 1 2;
+}
+{name} .keys { margin-top: 1; color: $text-muted; }
+"""
+
+
+class PromptScreen(ModalScreen[str | None]):
+    """Ask for one path or text; returns it, or None. `check` says what is wrong with a text, or None."""
+
+    DEFAULT_CSS = _DIALOG_CSS.replace("{name}", "PromptScreen")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
+
+    def __init__(
+        self,
+        title: str,
+        label: str,
+        control: Input,
+        *,
+        hint: str = "",
+        check: Callable[[str], str | None] = lambda _text: None,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._check = check
+        self._field = Field("answer", label, control, hint=hint, stacked=True)
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._title
+            yield self._field
+            yield Static("enter goes on   esc cancels", classes="keys")
+
+    def on_mount(self) -> None:
+        self._field.control.focus()
+
+    def on_input_changed(self) -> None:
+        self._field.show_error(None)
+
+    def on_input_submitted(self) -> None:
+        problem = self._check(self._field.text)
+        self._field.show_error(problem)
+        if problem is None:
+            self.dismiss(self._field.text)
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Ask before something that cannot be undone; only `y` does it."""
+
+    DEFAULT_CSS = _DIALOG_CSS.replace("{name}", "ConfirmScreen")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "Yes"),
+        Binding("n,escape,q", "dismiss(False)", "No"),
+    ]
+
+    def __init__(self, title: str, question: str, yes: str) -> None:
+        super().__init__()
+        self._title, self._question, self._yes = title, question, yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._title
+            yield Static(self._question, markup=False)
+            yield Static(f"y {self._yes}   n keeps it", classes="keys")
