@@ -69,7 +69,7 @@ class FrameLabels:
     height, width : int
         Size of the frame in pixels.
     objects : dict
-        id -> object.
+        id -> object, by ascending id (which is also the order of painting).
     areas : tuple of shapely geometries
         Where the frame is annotated; () means everywhere.
     rejected : frozenset of int
@@ -90,7 +90,7 @@ class FrameLabels:
     def of(cls, height: int, width: int, objects: Iterable[LabelObject]) -> "FrameLabels":
         """A frame that holds these objects, whose ids must all differ."""
         listed = list(objects)
-        by_id = {item.id: item for item in listed}
+        by_id = {item.id: item for item in sorted(listed, key=lambda item: item.id)}
         if len(by_id) < len(listed):
             raise ValueError("two objects of one frame have the same id")
         return cls(height, width, by_id, next_id=max(by_id, default=0) + 1)
