@@ -25,7 +25,7 @@ _EMPTY = """[b]No projects yet[/b]
 [b $accent]o[/]  open a project folder
 [b $accent]d[/]  demo: a project of simulated cells to try everything on
 
-[$text-muted]Images stay where they are and are never written to.[/]"""
+[dim]Images stay where they are and are never written to.[/]"""
 
 
 class ProjectsScreen(MiaScreen):

@@ -75,7 +75,7 @@ class Choice(Widget, can_focus=True):
 
     DEFAULT_CSS = """
     Choice { height: 1; width: 1fr; }
-    Choice:focus { background: $boost; text-style: bold; }
+    Choice:focus { background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space,l", "choose(1)", "Next", show=False),
@@ -107,9 +107,8 @@ class Choice(Widget, can_focus=True):
         parts = []
         for option in self._options:
             chosen = option == self.value
-            parts.append(Content.assemble(("◉ " if chosen else "○ ") + option, "  "))
-            if not chosen:
-                parts[-1] = parts[-1].stylize("$text-muted not bold")
+            parts.append(Content.styled(f"◉ {option}", "bold") if chosen else Content.styled(f"○ {option}", "dim"))
+            parts.append(Content("  "))
         return Content("").join(parts)
 
     def watch_value(self) -> None:
@@ -124,7 +123,7 @@ class Choice(Widget, can_focus=True):
     def on_click(self, event: Click) -> None:
         start = 0
         for option in self._options:
-            if start <= event.x < start + len(option) + 2:
+            if start <= event.x - 1 < start + len(option) + 2:
                 self.value = option
             start += len(option) + 4
 
@@ -142,11 +141,12 @@ class Field(Widget):
     Field { height: auto; layout: vertical; }
     Field > Horizontal { height: 1; }
     Field .label { width: 19; color: $text-muted; }
-    Field:focus-within .label { color: $text; text-style: bold; }
-    Field Input { width: 1fr; background: $boost; padding: 0 1; }
+    Field.-current .label { color: $text; text-style: bold; }
+    Field Input, Field Input.-textual-compact { width: 1fr; background: $panel; padding: 0 1; }
+    Field Choice { padding: 0 1; }
     Field .note { height: 1; color: $text-disabled; text-wrap: nowrap; text-overflow: ellipsis; }
     Field.-stacked .note { margin-left: 20; }
-    Field.-inline Input { width: 24; }
+    Field.-inline Input, Field.-inline Input.-textual-compact { width: 24; }
     Field.-inline Choice { width: auto; min-width: 24; }
     Field.-inline .note { width: 1fr; margin-left: 2; }
     Field.-wrong .note { color: $text-error; }
@@ -169,6 +169,12 @@ class Field(Widget):
                 yield note
         if self.has_class("-stacked"):
             yield note
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-current")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-current")
 
     @property
     def text(self) -> str:
@@ -194,7 +200,7 @@ class Field(Widget):
 def focus_neighbour(fields: Sequence[Field], step: int) -> bool:
     """Focus the field before (-1) or behind (1) the focused one; False when there is none."""
     shown = [field for field in fields if field.region.height and field.display]
-    at = next((i for i, field in enumerate(shown) if field.has_pseudo_class("focus-within")), None)
+    at = next((i for i, field in enumerate(shown) if field.control.has_focus), None)
     if at is None or not 0 <= at + step < len(shown):
         return False
     shown[at + step].control.focus()
