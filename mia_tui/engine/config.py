@@ -46,7 +46,7 @@ class TrainConfig(BaseModel):
     )
     touching: Literal["border", "off"] = Field(
         "border",
-        description="border: background / inside / border classes and a watershed; off: semantic classes, touching objects fuse",
+        description="border: inside and border classes, parted by a watershed; off: touching objects fuse",
         json_schema_extra={"basic": True},
     )
 

@@ -1,0 +1,106 @@
+"""The model folder: `model.safetensors` and `model.json`, all that is needed to predict, the same bits every time."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from mia_tui import __version__
+from mia_tui.engine.data import Channels
+from mia_tui.engine.networks import NetworkSpec, build_network
+from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.tasks.segmentation import Decoding
+from mia_tui.engine.tiling import Tiling
+from mia_tui.errors import MiaError
+from mia_tui.storage import write_bytes, write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `model.json` holds.
+
+    `classes` are (name, colour) in the order of the output channels; `pixel_size` micrometres or None; `training` a
+    record of how the weights came to be; `metrics` of the weights kept.
+    """
+
+    task: str
+    classes: tuple[tuple[str, str], ...]
+    network: NetworkSpec
+    channels: Channels
+    normalization: Normalization
+    decoding: Decoding
+    tiling: Tiling
+    pixel_size: float | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "task": self.task,
+            "classes": [{"name": name, "color": color} for name, color in self.classes],
+            "network": self.network.to_json(),
+            "channels": {"count": self.channels.count, "chosen": self.channels.chosen},
+            "normalization": self.normalization.to_json(),
+            "decoding": self.decoding.to_json(),
+            "tiling": {"size": self.tiling.size, "overlap": self.tiling.overlap, "batch": self.tiling.batch},
+            "pixel_size": self.pixel_size,
+            "training": self.training,
+            "metrics": self.metrics,
+            "versions": {"mia-tui": __version__, "torch": torch.__version__},
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "ModelCard":
+        chosen = values["channels"]["chosen"]
+        return cls(
+            task=values["task"],
+            classes=tuple((c["name"], c["color"]) for c in values["classes"]),
+            network=NetworkSpec.from_json(values["network"]),
+            channels=Channels(values["channels"]["count"], None if chosen is None else tuple(chosen)),
+            normalization=Normalization(**values["normalization"]),
+            decoding=Decoding(**values["decoding"]),
+            tiling=Tiling(**values["tiling"]),
+            pixel_size=values["pixel_size"],
+            training=values["training"],
+            metrics=values["metrics"],
+        )
+
+
+def save_model(folder: Path, card: ModelCard, state: dict[str, torch.Tensor]) -> None:
+    """Write a model folder; `model.json` comes last, so a folder with it is whole."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    write_bytes(folder / "model.safetensors", save(tensors))
+    write_json(folder / "model.json", card.to_json())
+
+
+def load_model(folder: Path) -> tuple[ModelCard, torch.nn.Module]:
+    """The card and the network with its weights, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    MiaError
+        When the folder is no model, damaged, or written by a newer version.
+    """
+    path = folder / "model.json"
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise MiaError(f"there is no model in {folder}. mia-tui models PROJECT lists them.") from None
+    except ValueError as error:
+        raise MiaError(f"{path} is damaged: {error}") from None
+    if values.get("format") != FORMAT:
+        raise MiaError(f"{path} has format {values.get('format')}, this version reads {FORMAT}. Update mia-tui.")
+    try:
+        card = ModelCard.from_json(values)
+        model = build_network(card.network)
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
+        raise MiaError(f"the model in {folder} is damaged: {str(error).splitlines()[0]}") from None
+    return card, model.eval()

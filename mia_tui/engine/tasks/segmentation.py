@@ -1,0 +1,257 @@
+"""Segmentation: what the network is asked to paint, and how objects are read from what it painted.
+
+With touching = "border" the output channels are background, one "inside" per class and one common border: the recipe
+of the paper's Huh7 result (Koerber 2023, three classes with a 3 px border). Objects grow by a watershed from their
+insides into the border. With touching = "off" the channels are background and one per class, and touching objects fuse.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from mia_tui.labeling.objects import LabelObject
+from mia_tui.labeling.raster import class_image, label_image
+from mia_tui.project import LabelClass
+
+IGNORED = 255
+"""Target value of pixels outside the annotated area: they do not count in the loss."""
+
+THIN = 0.4
+"""The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How probabilities become objects.
+
+    `foreground` and `inside` are thresholds of probability (0..1); an object needs a seed of `min_seed` pixels and an
+    area of `min_size` pixels.
+    """
+
+    touching: str = "border"
+    foreground: float = 0.5
+    inside: float = 0.5
+    min_seed: int = 3
+    min_size: int = 10
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Decoded objects of one frame: a label image, and by object id (index 0 is background) its class and score."""
+
+    labels: NDArray[np.int32]
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def output_channels(classes: int, touching: str) -> int:
+    """Channels of the network for `classes` object classes."""
+    return 1 + classes + (touching == "border")
+
+
+# ---- targets --------------------------------------------------------------------------------------------------------
+
+
+def make_target(
+    instances: NDArray[np.integer[Any]],
+    classes: NDArray[np.uint8],
+    class_count: int,
+    touching: str = "border",
+    border_width: float = 3.0,
+) -> NDArray[np.uint8]:
+    """The class that the network should paint at each pixel.
+
+    Parameters
+    ----------
+    instances : (Y, X) int
+        Label image, 0 background.
+    classes : (Y, X) uint8
+        Class of each pixel, 0 background, 1..K.
+    class_count : int
+        K.
+    touching : str
+        "border" or "off".
+    border_width : float
+        Pixels; thinner where `THIN` says so.
+
+    Returns
+    -------
+    (Y, X) uint8
+        0 background, 1..K inside of a class, K + 1 border (K + 1 never occurs with "off").
+    """
+    target = np.where(instances > 0, classes, 0).astype(np.uint8)
+    if touching == "off" or not instances.any():
+        return target
+    depth = rim_distance(instances)
+    ids = instances.astype(np.int64)
+    inner_radius = np.zeros(int(ids.max()) + 1, np.float32)
+    np.maximum.at(inner_radius, ids.ravel(), depth.ravel())
+    width = np.minimum(border_width, np.maximum(THIN * inner_radius, 0.0))
+    target[(ids > 0) & (depth <= width[ids])] = class_count + 1
+    return target
+
+
+def rim_distance(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """Distance in pixels of every object pixel to the outline of its own object: 1 on the rim, 0 on background.
+
+    Neighbours are the four pixels that share a side; the image edge is no outline.
+    """
+    rim = np.zeros(instances.shape, bool)
+    for axis in (0, 1):
+        low, high = [slice(None)] * 2, [slice(None)] * 2
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        differs = instances[tuple(low)] != instances[tuple(high)]
+        rim[tuple(low)] |= differs
+        rim[tuple(high)] |= differs
+    rim &= instances > 0
+    inner = np.where(rim, 0, 1).astype(np.uint8)
+    if not rim.any():
+        return np.where(instances > 0, np.float32(max(instances.shape)), np.float32(0))
+    distance = cv2.distanceTransform(inner, cv2.DIST_L2, 5) + 1
+    return np.where(instances > 0, distance, 0).astype(np.float32)
+
+
+def border_weights(instances: NDArray[np.integer[Any]], w0: float, sigma: float) -> NDArray[np.float32]:
+    """Weight map w(x) = 1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2)) on background, 1 on objects.
+
+    d1 and d2 are the distances to the nearest and the second nearest object (Ronneberger et al. 2015, eq. 2; MIA
+    2023). Memory is O(pixels): beyond 4 sigma from an object the weight is 1, so each object is looked at in its own
+    neighbourhood only.
+    """
+    shape = instances.shape
+    nearest = np.full(shape, np.inf, np.float32)
+    second = np.full(shape, np.inf, np.float32)
+    reach = int(np.ceil(4 * sigma)) + 1
+    for index, box in enumerate(ndimage.find_objects(instances.astype(np.int32)), start=1):
+        if box is None:
+            continue
+        grown = tuple(
+            slice(max(s.start - reach, 0), min(s.stop + reach, size)) for s, size in zip(box, shape, strict=True)
+        )
+        distance = cv2.distanceTransform((instances[grown] != index).astype(np.uint8), cv2.DIST_L2, 5)
+        first, other = nearest[grown], second[grown]
+        np.minimum(other, np.maximum(first, distance), out=other)
+        np.minimum(first, distance, out=first)
+    total = nearest + second
+    weights = 1 + w0 * np.exp(-(total**2) / (2 * sigma**2))
+    return np.where(instances > 0, 1, weights).astype(np.float32)
+
+
+def rasterize(
+    objects: Iterable[LabelObject], shape: tuple[int, int], known: Sequence[LabelClass]
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Label image and class image of the labelled objects of one frame."""
+    listed = list(objects)
+    return label_image(listed, shape), class_image(listed, shape, known)
+
+
+def smallest_size(areas: list[int]) -> int:
+    """Smallest object to believe in: a quarter of the 2nd percentile of the labelled areas, at least 4 pixels."""
+    return max(4, int(np.percentile(areas, 2) / 4)) if areas else 4
+
+
+# ---- decoding -------------------------------------------------------------------------------------------------------
+
+
+def quantize(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Probabilities 0..1 as 0..255: a quarter of the memory, and 10,000 x 10,000 pixels fit."""
+    return np.rint(probabilities * 255).astype(np.uint8)
+
+
+def decode(probabilities: NDArray[np.uint8], decoding: Decoding) -> Objects:
+    """Objects from class probabilities.
+
+    Parameters
+    ----------
+    probabilities : (C, Y, X) uint8
+        Quantised softmax output: background, classes, and the border with touching = "border".
+    decoding : Decoding
+        Thresholds and smallest sizes.
+    """
+    classes = probabilities[1:-1] if decoding.touching == "border" else probabilities[1:]
+    foreground = 255 - probabilities[0]
+    if decoding.touching == "border":
+        inside = classes[0] if len(classes) == 1 else np.minimum(classes.sum(0, dtype=np.uint16), 255).astype(np.uint8)
+        labels = _grow(foreground, inside, decoding)
+    else:
+        labels = _components(probabilities)
+    return _describe(labels, classes, foreground, decoding)
+
+
+def _components(probabilities: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Connected components of each class of the most probable class image."""
+    winner = probabilities.argmax(0)
+    labels = np.zeros(winner.shape, np.int32)
+    count = 0
+    for index in range(1, len(probabilities)):
+        number, parts = cv2.connectedComponents((winner == index).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+        found = parts > 0
+        labels[found] = parts[found] + count
+        count += number - 1
+    return labels
+
+
+def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
+    """Watershed from the insides, one clump of foreground after the other, so that memory stays that of the image."""
+    seeds = _seeds(inside, decoding)
+    mask = ((foreground > 255 * decoding.foreground) | (seeds > 0)).astype(np.uint8)
+    _, clumps = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+    for index, box in enumerate(ndimage.find_objects(clumps), start=1):
+        if box is None:
+            continue
+        clump = clumps[box] == index
+        here = np.where(clump, seeds[box], 0)
+        found = np.unique(here)
+        found = found[found > 0]
+        if len(found) == 1:
+            seeds[box][clump] = found[0]
+        elif len(found) > 1:
+            seeds[box][clump] = watershed(255 - inside[box], here, mask=clump)[clump]
+    return seeds
+
+
+def _seeds(inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
+    """Connected insides of at least `min_seed` pixels, numbered."""
+    _, seeds, stats, _ = cv2.connectedComponentsWithStats(
+        (inside > 255 * decoding.inside).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
+    )
+    keep = stats[:, cv2.CC_STAT_AREA] >= decoding.min_seed
+    keep[0] = False
+    numbers: NDArray[np.int32] = np.where(keep, np.arange(len(keep)), 0).astype(np.int32)
+    numbered: NDArray[np.int32] = numbers[seeds]
+    return numbered
+
+
+def _describe(
+    labels: NDArray[np.int32], classes: NDArray[np.uint8], foreground: NDArray[np.uint8], decoding: Decoding
+) -> Objects:
+    """Drop what is too small, number the rest 1..n, and give each object its class and score.
+
+    The class is the one with the highest mean probability over the object, the score the mean foreground probability.
+    """
+    areas = np.bincount(labels.ravel())
+    keep = areas >= decoding.min_size
+    keep[0] = False
+    numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    labels = numbers[labels]
+    count = int(keep.sum())
+    area = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
+    chosen = labels > 0
+    ids = labels[chosen]
+    means = np.stack([np.bincount(ids, weights=layer[chosen], minlength=count + 1) / area for layer in classes])
+    scores = np.bincount(ids, weights=foreground[chosen], minlength=count + 1) / area
+    return Objects(labels, means.argmax(0) + 1, (scores / 255).astype(np.float32))
+
+
+def with_min_size(decoding: Decoding, areas: list[int]) -> Decoding:
+    """`decoding` with the smallest size learnt from the labelled areas."""
+    return replace(decoding, min_size=smallest_size(areas))

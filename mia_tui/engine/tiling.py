@@ -1,0 +1,157 @@
+"""Running a network over images of any size: overlapping tiles, blended smoothly.
+
+An image is cut into tiles of one size; neighbours overlap; each tile's probabilities are weighted with a window that
+falls to its rim, and summed. Rows of tiles are finished from top to bottom and handed on as bands, so memory does not
+grow with the number of tiles. The scale of the image is never changed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mia_tui.engine.device import Precision
+from mia_tui.engine.networks import SIZE_MULTIPLE, place
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """`size` and `overlap` in pixels, `batch` tiles at once."""
+
+    size: int = 512
+    overlap: int = 64
+    batch: int = 4
+
+
+def starts(length: int, size: int, overlap: int) -> list[int]:
+    """First pixels of the tiles along one axis: evenly spread, neighbours overlap by at least `overlap`."""
+    if length <= size:
+        return [0]
+    count = -(-(length - overlap) // (size - overlap))
+    return [round(i * (length - size) / (count - 1)) for i in range(count)]
+
+
+def tile_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width of the tiles: `size`, or less for a smaller image, always a multiple of `SIZE_MULTIPLE`."""
+    return tuple(min(size, -(-n // SIZE_MULTIPLE) * SIZE_MULTIPLE) for n in (height, width))  # type: ignore[return-value]
+
+
+def window(height: int, width: int, overlap: int) -> NDArray[np.float32]:
+    """Weights of a tile's pixels: 1 in the middle, a raised cosine over `overlap` pixels towards each rim, never 0."""
+
+    def ramp(length: int) -> NDArray[np.float32]:
+        rim = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+        return np.sin(np.pi / 2 * np.clip(rim / max(min(overlap, length // 2), 1), 0, 1)).astype(np.float32) ** 2
+
+    return np.maximum(np.outer(ramp(height), ramp(width)), 1e-4).astype(np.float32)
+
+
+class TiledNetwork:
+    """A network that takes whole frames: `bands` yields class probabilities from top to bottom."""
+
+    def __init__(
+        self, model: torch.nn.Module, device: torch.device, precision: Precision, tiling: Tiling, tta: bool = False
+    ) -> None:
+        self.model = place(model, device).eval()
+        self.device = device
+        self.precision = precision
+        self.tiling = tiling
+        self.tta = tta
+
+    def bands(
+        self,
+        height: int,
+        width: int,
+        read: Callable[[slice, slice], NDArray[np.float32]],
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Probabilities (C, rows, X) float32 of consecutive bands of rows.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the frame.
+        read : callable
+            (rows, columns) -> (C, rows, columns) float32, normalised.
+        progress : callable, optional
+            Called with (tiles done, tiles in all).
+        """
+        tile_h, tile_w = tile_shape(height, width, self.tiling.size)
+        tops, lefts = starts(height, tile_h, self.tiling.overlap), starts(width, tile_w, self.tiling.overlap)
+        weight = window(tile_h, tile_w, self.tiling.overlap)
+        acc: NDArray[np.float32] | None = None
+        norm = np.zeros((tile_h, width), np.float32)
+        done = 0
+        for row, top in enumerate(tops):
+            rows = slice(top, min(top + tile_h, height))
+            count = rows.stop - rows.start
+            for first in range(0, len(lefts), self.tiling.batch):
+                part = lefts[first : first + self.tiling.batch]
+                tiles = [_pad(read(rows, slice(x, min(x + tile_w, width))), tile_h, tile_w) for x in part]
+                result = self._run(np.stack(tiles))
+                if acc is None:
+                    acc = np.zeros((result.shape[1], tile_h, width), np.float32)
+                for x, tile in zip(part, result, strict=True):
+                    columns = slice(x, min(x + tile_w, width))
+                    span = columns.stop - columns.start
+                    acc[:, :count, columns] += tile[:, :count, :span] * weight[:count, :span]
+                    norm[:count, columns] += weight[:count, :span]
+                done += len(part)
+                if progress is not None:
+                    progress(done, len(tops) * len(lefts))
+            assert acc is not None
+            finished = (tops[row + 1] if row + 1 < len(tops) else height) - top
+            yield slice(top, top + finished), acc[:, :finished] / norm[:finished]
+            acc, norm = _shift(acc, norm, finished)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Softmax probabilities (B, C, H, W) of a batch of tiles, averaged over eight views with tta."""
+        tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), self.precision.autocast():
+            if not self.tta:
+                probability = self._probability(tensor)
+            else:
+                probability = sum((back(self._probability(view)) for view, back in _views(tensor)), torch.zeros(())) / 8
+        return probability.float().cpu().numpy()
+
+    def _probability(self, tensor: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(tensor)
+        return logits.float().softmax(1)
+
+
+def _views(tensor: torch.Tensor) -> Iterator[tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]]:
+    """The eight flips and quarter turns of a batch of tiles, each with its way back."""
+    for turns in range(4):
+        for flip in (False, True):
+            view = torch.rot90(tensor, turns, (2, 3))
+            view = view.flip(3) if flip else view
+
+            def back(out: torch.Tensor, turns: int = turns, flip: bool = flip) -> torch.Tensor:
+                return torch.rot90(out.flip(3) if flip else out, -turns, (2, 3))
+
+            yield view.contiguous(memory_format=torch.channels_last), back
+
+
+def _pad(tile: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
+    """Mirror a tile at the bottom and right to the full tile size."""
+    missing = [(0, 0), (0, height - tile.shape[1]), (0, width - tile.shape[2])]
+    if not any(after for _, after in missing):
+        return np.asarray(tile, np.float32)
+    return np.pad(tile, missing, mode="symmetric").astype(np.float32)
+
+
+def _shift(
+    acc: NDArray[np.float32], norm: NDArray[np.float32], rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Move what later tiles still add to up by `rows`, and clear the rest."""
+    keep = acc.shape[1] - rows
+    acc[:, :keep] = acc[:, rows:].copy()
+    acc[:, keep:] = 0
+    norm[:keep] = norm[rows:].copy()
+    norm[keep:] = 0
+    return acc, norm
