@@ -13,6 +13,7 @@ runs/<run id>/config.json    the validated request
 """
 
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -105,17 +106,11 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """The request, as written by `create`."""
-        value: dict[str, Any] = json.loads((self.path / "config.json").read_text())
-        return value
+        return _read_object(self.path / "config.json")
 
     def status(self) -> Status:
         """The last status written. It says what the writer knew; `jobs.liveness` tells whether it is still true."""
-        try:
-            values = json.loads((self.path / "status.json").read_text())
-        except FileNotFoundError:
-            raise MiaError(f"{self.path} is not a run: it has no status.json") from None
-        except json.JSONDecodeError as error:
-            raise MiaError(f"{self.path / 'status.json'} is damaged: {error}") from None
+        values = _read_object(self.path / "status.json")
         known = {f.name for f in dataclasses.fields(Status)}
         return Status(**{key: value for key, value in values.items() if key in known})
 
@@ -131,11 +126,16 @@ class RunFolder:
     # ---- events -----------------------------------------------------------------------------------------------------
 
     def append_event(self, kind: str, **values: Any) -> None:
-        """Append one line to `events.jsonl`: `{"event": kind, "time": ..., **values}`, in one write."""
+        """Append one line to `events.jsonl`: `{"event": kind, "time": ..., **values}`, in one write.
+
+        A line that a killed writer left unfinished is closed first, so that it cannot swallow this one.
+        """
         line = json.dumps({"event": kind, "time": round(time.time(), 3), **values}, allow_nan=False) + "\n"
-        handle = os.open(self.path / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = os.open(self.path / "events.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode())
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            os.write(handle, ("\n" + line if torn else line).encode())
         finally:
             os.close(handle)
 
@@ -162,24 +162,96 @@ class RunFolder:
     def stop_requested(self) -> bool:
         return (self.path / "stop").exists()
 
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
     def acquire_lock(self) -> int | None:
         """Take the run's lock; a file descriptor (inheritable, keep it open), or None when somebody holds it."""
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        os.set_inheritable(handle, True)
+        handle = lock_file(self.lock)
+        if handle is not None:
+            os.set_inheritable(handle, True)
         return handle
 
     def is_locked(self) -> bool:
-        """Whether a supervisor or worker of this run is alive on this host."""
-        handle = self.acquire_lock()
-        if handle is None:
-            return True
-        os.close(handle)
+        """Whether a supervisor or worker of this run is alive on this host. Writes nothing."""
+        return is_lock_held(self.lock)
+
+
+# ---- locks ----------------------------------------------------------------------------------------------------------
+
+LOCK_PATIENCE_S = 0.1
+"""How long `lock_file` insists: somebody who only looks (`is_lock_held`) holds the lock for some microseconds."""
+
+
+def lock_file(path: Path, patience_s: float = LOCK_PATIENCE_S) -> int | None:
+    """Lock `path` with flock (it is made when missing): a file descriptor to keep open, None when somebody holds it.
+
+    The kernel frees the lock when the last copy of the descriptor closes, however its owners died.
+
+    Raises
+    ------
+    MiaError
+        When the file system cannot lock files.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    deadline = time.monotonic() + patience_s
+    locked = False
+    try:
+        while not (locked := _flock(handle, fcntl.LOCK_EX, path)) and time.monotonic() < deadline:
+            time.sleep(0.002)
+    finally:
+        if not locked:
+            os.close(handle)
+    return handle if locked else None
+
+
+def is_lock_held(path: Path) -> bool:
+    """Whether somebody holds the lock of `path`. Writes nothing; a file that is missing is not locked.
+
+    Raises
+    ------
+    MiaError
+        When the file system cannot lock files.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
+    try:
+        return not _flock(handle, fcntl.LOCK_SH, path)  # shared: two who look at once do not see each other
+    finally:
+        os.close(handle)
+
+
+def _flock(handle: int, operation: int, path: Path) -> bool:
+    try:
+        fcntl.flock(handle, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        raise MiaError(
+            f"{path} cannot be locked: its file system has no file locks ({error.strerror}). "
+            "Mount it with flock, or use a folder on another disk."
+        ) from None
+    return True
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MiaError(f"{path.parent} is not a run: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise MiaError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise MiaError(f"{path} is damaged: it holds no object")
+    return value
 
 
 def _parse_lines(data: bytes) -> Iterator[dict[str, Any]]:
@@ -193,9 +265,23 @@ def _parse_lines(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def list_runs(runs_folder: Path) -> list[RunFolder]:
-    """All runs of a project, newest first."""
-    runs = [RunFolder(path.parent) for path in runs_folder.glob("*/status.json")]
-    return sorted(runs, key=lambda run: run.status().created, reverse=True)
+    """All runs of a project, newest first. One with a damaged `status.json` stands at its file's time."""
+    found = []
+    for path in runs_folder.glob("*/status.json"):
+        if path.parent.name.startswith("."):  # being removed
+            continue
+        try:
+            found.append((_created(path), RunFolder(path.parent)))
+        except FileNotFoundError:  # removed since
+            continue
+    return [run for _, run in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _created(path: Path) -> float:
+    try:
+        return float(_read_object(path)["created"])
+    except (MiaError, KeyError, TypeError, ValueError):
+        return path.stat().st_mtime
 
 
 def new_run_name(stem: str) -> str:

@@ -1,0 +1,82 @@
+"""Is a run still alive? Decided from what the kernel knows, never from a bare pid.
+
+In this order: somebody holds the run's lock (alive); on this host, the process that wrote the status still exists
+(boot id, pid and start time; alive) or not (lost); on another host, the age of the heartbeat. Reading writes nothing.
+"""
+
+import dataclasses
+import socket
+import time
+
+from mia_tui.errors import MiaError
+from mia_tui.jobs.process import process_of
+from mia_tui.runfolder import ENDED, STALE_S, RunFolder, Status, boot_id
+
+LAUNCH_S = 10.0
+"""A queued run that nobody holds is young, not lost, for this many seconds after it was made: its supervisor starts."""
+
+
+def current_status(run: RunFolder) -> Status:
+    """The status of a run, with state "lost" and the reason in `message` when nobody works on it any more.
+
+    Raises
+    ------
+    MiaError
+        When the folder holds no run or its `status.json` is damaged.
+    """
+    status = run.status()
+    while status.state not in ENDED:
+        reason = _loss(run, status)
+        latest = run.status()
+        if latest == status:  # else it moved while we looked: look again
+            return status if reason is None else lost(run, status, reason)
+        status = latest
+    return status
+
+
+def lost(run: RunFolder, status: Status, reason: str) -> Status:
+    """The status of a run that ended without anybody writing it down."""
+    message = f"{reason}; {resume_hint(run)}"
+    return dataclasses.replace(status, state="lost", message=message, eta_s=None, ended=status.heartbeat or None)
+
+
+def resume_hint(run: RunFolder) -> str:
+    """What can be done with a run that broke off, for the end of a message."""
+    if run.last_checkpoint.exists():
+        return "the last checkpoint can be resumed"
+    return "it had no checkpoint yet: start it again"
+
+
+def _loss(run: RunFolder, status: Status) -> str | None:
+    """Why the run counts as lost, None when it is alive (or about to be)."""
+    try:
+        if run.is_locked():
+            return None
+    except MiaError:  # no locks on this file system: the process and the heartbeat decide
+        pass
+    process = process_of(status)
+    age = time.time() - status.heartbeat
+    if status.host != socket.gethostname():
+        return f"no sign of life from {status.host} for {age:.0f} s" if age > STALE_S else None
+    if process is None:  # nobody ever took it up
+        return "it was never started" if time.time() - status.created > LAUNCH_S else None
+    if process.boot_id != boot_id():
+        return "the machine was restarted"
+    return None if process.is_alive() else "its process was killed"
+
+
+def resume_problem(run: RunFolder, status: Status) -> str | None:
+    """Why a run with this (current) status cannot be resumed, None when it can.
+
+    A run that never began (stopped or lost in the queue) needs no checkpoint: it is simply started.
+    """
+    if status.state not in ENDED:
+        return f"run {run.id} cannot be resumed: it is {status.state}. Stop it first."
+    if status.state == "finished":
+        return f"run {run.id} cannot be resumed: it has finished. Start a new run."
+    if status.started is not None and not run.last_checkpoint.exists():
+        return (
+            f"run {run.id} cannot be resumed: it was {status.state} before its first checkpoint "
+            f"({run.last_checkpoint} is missing). Start a new run with the same settings."
+        )
+    return None
