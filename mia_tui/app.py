@@ -144,4 +144,6 @@ def run(project: Path | None, graphics: str = "auto") -> None:
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise MiaError("mia-tui needs a terminal. Without one use the commands: mia-tui --help lists them.")
-    MiaApp(project, graphics).run()
+    from mia_tui.widgets.still import prepare_graphics
+
+    MiaApp(project, prepare_graphics(graphics, os.environ)).run()

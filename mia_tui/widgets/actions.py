@@ -47,6 +47,8 @@ class Action:
         Heading in the help.
     show : bool
         Whether the footer shows it.
+    method, args : str, tuple
+        For rows that share a handler: it is the screen's `method(*args)` instead of `action_<id>()`.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Action:
     text: str
     group: str = "View"
     show: bool = False
+    method: str = ""
+    args: tuple[Any, ...] = ()
 
     @property
     def key_names(self) -> list[str]:
@@ -104,7 +108,7 @@ COMMON = (
     Action("help", "question_mark,f1", "Help", "General", show=True),
     Action("palette", "ctrl+p", "Command palette", "General"),
     Action("go", "g", "Go to…", "General", show=True),
-    *(Action(f"go_{place.name}", place.key, place.text, "Go to") for place in PLACES),
+    *(Action(f"go_{p.name}", p.key, p.text, "Go to", method="go_to", args=(p.name,)) for p in PLACES),
     Action("back", "escape", "Back", "General"),
     Action("quit", "q,ctrl+q", "Quit (runs go on)", "General"),
 )
@@ -176,7 +180,7 @@ class MiaScreen(Screen[None]):
         """The widgets between title and footer."""
         yield from ()
 
-    def enter(self, **context: Any) -> None:
+    def enter(self, *_args: Any, **context: Any) -> None:
         """Called each time the app goes to this screen, after it was mounted, with what `go` was given."""
 
     # ---- doing ------------------------------------------------------------------------------------------------------
@@ -197,9 +201,10 @@ class MiaScreen(Screen[None]):
         if reason is not None:
             self.say(reason, "warning")
             return
-        handler: Callable[[], Any] = getattr(self, f"action_{action_id}")
+        action = next(action for action in self.actions() if action.id == action_id)
+        handler: Callable[..., Any] = getattr(self, action.method or f"action_{action_id}")
         try:
-            result = handler()
+            result = handler(*action.args)
             if isawaitable(result):
                 await result
         except MiaError as error:
@@ -235,23 +240,8 @@ class MiaScreen(Screen[None]):
     async def action_quit(self) -> None:
         await self.app.action_quit()
 
-    def action_go_projects(self) -> None:
-        self.host.go("projects")
-
-    def action_go_browser(self) -> None:
-        self.host.go("browser")
-
-    def action_go_training(self) -> None:
-        self.host.go("training")
-
-    def action_go_runs(self) -> None:
-        self.host.go("runs")
-
-    def action_go_review(self) -> None:
-        self.host.go("review")
-
-    def action_go_results(self) -> None:
-        self.host.go("results")
+    def go_to(self, name: str) -> None:
+        self.host.go(name)
 
     # ---- what title, footer, help and palette show ------------------------------------------------------------------
 
@@ -307,7 +297,10 @@ class KeyFooter(Widget):
     """The last line: the keys of the screen that matter most. Clicking one does it; a dimmed one says why not."""
 
     DEFAULT_CSS = """
-    KeyFooter { height: 1; dock: bottom; padding: 0 1; background: $panel; color: $text-muted; }
+    KeyFooter {
+        height: 1; dock: bottom; padding: 0 1; background: $panel; color: $text-muted;
+        link-style: none; link-color: $text-muted; link-style-hover: bold; link-background-hover: $surface;
+    }
     """
 
     def render(self) -> Content:

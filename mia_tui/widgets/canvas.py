@@ -6,7 +6,7 @@ the newest wins. Moving the cursor repaints two cells.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rich.color import Color
@@ -17,6 +17,8 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
+
+from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
     from mia_tui.widgets.mosaic import Cells, Layer, Mark, Pyramid, View
@@ -37,6 +39,14 @@ class Scene:
     box: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True)
+class _Job:
+    scene: Scene
+    view: "View"
+    mono: bool
+    void: tuple[int, int, int]
+
+
 class ImageCanvas(Widget, can_focus=True):
     """Shows a `Scene`; without one, its `hint`.
 
@@ -54,18 +64,6 @@ class ImageCanvas(Widget, can_focus=True):
         """The cursor or the view changed."""
 
     @dataclass
-    class Painted(Message):
-        """A thread has painted a view (strips is one per line)."""
-
-        view: "View"
-        strips: list[Strip]
-
-    @dataclass
-    class _Wish:
-        view: "View | None" = None
-        busy: bool = False
-
-    @dataclass
     class _Shown:
         view: "View | None" = None
         strips: list[Strip] = field(default_factory=list)
@@ -75,9 +73,10 @@ class ImageCanvas(Widget, can_focus=True):
         self.hint = hint
         self.scene: Scene | None = None
         self.cursor = (0, 0)
+        self.show_cursor = True
         self._scale: float | None = None  # None: fit
         self._center = (0.0, 0.0)
-        self._wish = self._Wish()
+        self._painter = Newest(self, self._paint, self._painted)
         self._shown = self._Shown()
 
     # ---- what to show -----------------------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ class ImageCanvas(Widget, can_focus=True):
 
     def pan(self, rows: float, columns: float) -> None:
         """Move the view by a share of its height and width; the cursor goes along."""
-        view = self._view()
+        view = self.view
         if view is None or self.scene is None:
             return
         dy, dx = rows * 2 * view.rows / view.scale, columns * view.columns / view.scale
@@ -184,7 +183,7 @@ class ImageCanvas(Widget, can_focus=True):
         """Put the cursor into the middle of a box (min x, min y, max x, max y) and the view where it is seen whole."""
         middle = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
         self.move_to(*middle)
-        view = self._view()
+        view = self.view
         if view is None:
             return
         rows, columns = zip(view.to_cell(box[1], box[0]), view.to_cell(box[3], box[2]), strict=True)
@@ -199,7 +198,9 @@ class ImageCanvas(Widget, can_focus=True):
             return 1.0
         return min(MAX_SCALE, fit_scale(*self.scene.pyramid.size, self.size.height, self.size.width))
 
-    def _view(self) -> "View | None":
+    @property
+    def view(self) -> "View | None":
+        """What is shown, or will be as soon as it is painted."""
         if self.scene is None or not self.size.area:
             return None
         from mia_tui.widgets.mosaic import place
@@ -208,8 +209,8 @@ class ImageCanvas(Widget, can_focus=True):
 
     def _cursor_cell(self) -> tuple[int, int] | None:
         """(row, column) of the cursor in the view that is wanted, None outside."""
-        view = self._view()
-        if view is None:
+        view = self.view
+        if view is None or not self.show_cursor:
             return None
         row, column = view.to_cell(self.cursor[0] + 0.5, self.cursor[1] + 0.5)
         return (row, column) if 0 <= row < view.rows and 0 <= column < view.columns else None
@@ -217,40 +218,27 @@ class ImageCanvas(Widget, can_focus=True):
     # ---- painting ---------------------------------------------------------------------------------------------------
 
     def _want(self) -> None:
-        """Ask for the present view; while one is being painted, only the newest wish is kept."""
-        view = self._view()
-        if view is None or self.scene is None:
-            return
-        self.post_message(self.Moved())
-        self._wish.view = view
-        if not self._wish.busy:
-            self._start()
+        """Ask for the present view to be painted."""
+        view = self.view
+        if view is not None and self.scene is not None:
+            void = self.background_colors[1].rgb
+            self._painter.ask(_Job(self.scene, view, bool(self.app.no_color), void))
+            self.post_message(self.Moved())
 
-    def _start(self) -> None:
-        view, scene = self._wish.view, self.scene
-        if view is None or scene is None:
-            return
-        self._wish.view, self._wish.busy = None, True
-        background = self.background_colors[1]
-        job = partial(self._paint, scene, view, bool(self.app.no_color), background.rgb)
-        self.run_worker(job, thread=True, group="paint", exit_on_error=True)
-
-    def _paint(self, scene: Scene, view: "View", mono: bool, void: tuple[int, int, int]) -> None:
+    @staticmethod
+    def _paint(job: "_Job") -> list[Strip]:
         from mia_tui.widgets.mosaic import paint
 
+        scene = job.scene
         cells = paint(
-            scene.pyramid, view, scene.display, scene.layers, scene.marks, scene.box, mono=mono, void=void
-        )  # fmt: skip
-        self.post_message(self.Painted(view, strips(cells, mono=mono)))
+            scene.pyramid, job.view, scene.display, scene.layers, scene.marks, scene.box, mono=job.mono, void=job.void
+        )
+        return strips(cells, mono=job.mono)
 
-    def on_image_canvas_painted(self, message: Painted) -> None:
-        message.stop()
-        self._wish.busy = False
+    def _painted(self, job: "_Job", lines: list[Strip]) -> None:
         if self.scene is not None:
-            self._shown = self._Shown(message.view, message.strips)
+            self._shown = self._Shown(job.view, lines)
             self.refresh()
-        if self._wish.view is not None:
-            self._start()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -298,7 +286,7 @@ class ImageCanvas(Widget, can_focus=True):
             self.refresh(Region(cell[1], cell[0], 1, 1))
 
     def on_click(self, event: Click) -> None:
-        view = self._view()
+        view = self.view
         if view is not None:
             self.move_to(*view.to_image(event.y + 0.5, event.x + 0.5))
 

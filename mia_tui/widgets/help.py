@@ -23,7 +23,7 @@ class HelpScreen(ModalScreen[str | None]):
         width: 72; max-width: 96%; height: 80%; max-height: 40;
         background: $surface; border: round $border; border-title-color: $text; padding: 0 1;
     }
-    HelpScreen Input { border: none; height: 1; padding: 0; margin: 0 1 1 1; background: $surface; }
+    HelpScreen Input { margin: 0 1 1 1; background: $surface; }
     HelpScreen OptionList { border: none; height: 1fr; background: $surface; padding: 0; }
     HelpScreen .hint { height: 1; color: $text-muted; margin: 0 1; }
     """
@@ -43,7 +43,7 @@ class HelpScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = f"Keys: {self._heading}" if self._heading else "Keys"
-            yield Input(placeholder="type to search")
+            yield Input(placeholder="type to search", compact=True)
             yield OptionList()
             yield Static("enter does it   esc closes", classes="hint")
 

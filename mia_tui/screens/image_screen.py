@@ -1,0 +1,291 @@
+"""What the screens that show an image share: reading frames, zoom, cursor, contrast, channels and the read-out."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.content import Content
+
+from mia_tui.errors import MiaError
+from mia_tui.project import Project
+from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.canvas import ImageCanvas, Scene
+from mia_tui.widgets.newest import Newest
+
+if TYPE_CHECKING:
+    from mia_tui.screens.frames import FrameReader, FrameRequest, Look, ShownFrame
+
+GAMMAS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+MAX_CHANNEL_KEYS = 9
+
+STEPS = (
+    ("left", "left,h", 0, -1),
+    ("right", "right,l", 0, 1),
+    ("up", "up,k", -1, 0),
+    ("down", "down,j", 1, 0),
+)
+
+
+def _moves() -> list[Action]:
+    """Cursor by one, by ten, and the view by half its size, in four directions."""
+    rows: list[Action] = []
+    for name, keys, y, x in STEPS:
+        letter = keys[-1].upper()
+        rows += [
+            Action(f"cursor_{name}", keys, f"Cursor {name}", "Cursor", method="move_cursor", args=(y, x)),
+            Action(
+                f"far_{name}",
+                f"shift+{name}",
+                f"Cursor 10 {name}",
+                "Cursor",
+                method="move_cursor",
+                args=(10 * y, 10 * x),
+            ),
+            Action(
+                f"pan_{name}",
+                f"{letter},ctrl+{name}",
+                f"Half a view {name}",
+                "Cursor",
+                method="pan",
+                args=(y / 2, x / 2),
+            ),
+        ]
+    return rows
+
+
+VIEW_ACTIONS = (
+    Action("zoom_in", "plus,equals_sign", "Zoom in", "View"),
+    Action("zoom_out", "minus", "Zoom out", "View"),
+    Action("zoom_fit", "f", "Whole image", "View"),
+    Action("zoom_one", "z", "One pixel per dot", "View"),
+    *_moves(),
+)
+"""Zoom, cursor and pan: the same keys wherever an image is shown."""
+
+LOOK_ACTIONS = (
+    Action("contrast", "c", "Contrast: frame, sequence, full", "Contrast"),
+    Action("invert", "i", "Invert", "Contrast"),
+    Action("darker", "left_curly_bracket", "Darker mid-tones", "Contrast"),
+    Action("brighter", "right_curly_bracket", "Brighter mid-tones", "Contrast"),
+    Action("channels_all", "0", "All channels", "Channels"),
+    *(
+        Action(f"channel_{n}", str(n), f"Channel {n} on or off", "Channels", method="toggle_channel", args=(n,))
+        for n in range(1, MAX_CHANNEL_KEYS + 1)
+    ),
+)
+
+
+class ImageScreen(MiaScreen):
+    """What the screens that show an image share: canvas, reader, look, zoom, cursor and read-out.
+
+    A subclass asks for frames with `ask` and says in `scene_parts` what lies over them.
+    """
+
+    NEEDS_FRAME: ClassVar[frozenset[str]] = frozenset(a.id for a in (*VIEW_ACTIONS, *LOOK_ACTIONS))
+    DEFAULT_CSS = """
+    ImageScreen .line { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: ShownFrame | None = None
+        self.gamma = 1.0
+        self.invert = False
+        self.hidden: frozenset[int] = frozenset()
+        self.contrast = "frame"
+        self._reader: FrameReader | None = None
+        self._loader: Newest[FrameRequest, ShownFrame] = Newest(self, self._read, self._loaded, self._not_loaded)
+
+    @property
+    def project(self) -> Project:
+        project = self.host.project
+        if project is None:
+            raise MiaError("No project is open. Open one on the projects screen (g p).")
+        return project
+
+    @property
+    def canvas(self) -> ImageCanvas:
+        return self.query_one(ImageCanvas)
+
+    @property
+    def look(self) -> "Look":
+        from mia_tui.screens.frames import Look
+
+        return Look(self.gamma, self.invert, self.hidden)
+
+    def on_unmount(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def ask(self, key: str, t: int, z: int, model: str | None) -> None:
+        """Read a frame in a thread and show it; the newest wish wins."""
+        self.run_worker(self._ask(key, t, z, model), group="ask")
+
+    async def _ask(self, key: str, t: int, z: int, model: str | None) -> None:
+        frames = await asyncio.to_thread(_import_frames)
+        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, self.contrast))
+
+    def _read(self, request: "FrameRequest") -> "ShownFrame":
+        from mia_tui.screens.frames import FrameReader
+
+        self._reader = self._reader or FrameReader()
+        return self._reader.read(request)
+
+    def _loaded(self, request: "FrameRequest", shown: "ShownFrame") -> None:
+        before = self.shown
+        self.shown = shown
+        if before is None or before.request.key != request.key:
+            self.hidden = frozenset()
+        if shown.problem:
+            self.say(shown.problem, "error")
+        self.frame_shown(shown)
+        self.rebuild()
+        self.refresh_bindings()
+
+    def _not_loaded(self, request: "FrameRequest", error: MiaError) -> None:
+        self.shown = None
+        self.canvas.show(None)
+        self.canvas.set_hint(str(error))
+        self.frame_failed(request, error)
+        self.update_lines()
+        self.refresh_bindings()
+
+    def frame_shown(self, shown: "ShownFrame") -> None:
+        """A frame was read (before it is painted)."""
+
+    def frame_failed(self, request: "FrameRequest", error: MiaError) -> None:
+        """A frame cannot be read; the canvas says why."""
+
+    def rebuild(self) -> None:
+        """Put the frame that was read, with its look and overlays, on the canvas."""
+        from mia_tui.screens.frames import display_of
+
+        if self.shown is not None:
+            layers, marks, box = self.scene_parts(self.shown)
+            self.canvas.show(Scene(self.shown.pyramid, display_of(self.shown, self.look), layers, marks, box))
+        self.update_lines()
+
+    def scene_parts(self, shown: "ShownFrame") -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[float, ...] | None]:
+        """(layers of outlines, marks, box) to draw over the image."""
+        return (), (), None
+
+    def update_lines(self) -> None:
+        """Write the lines around the image anew."""
+
+    def on_image_canvas_moved(self) -> None:
+        self.update_lines()
+
+    # ---- texts ------------------------------------------------------------------------------------------------------
+
+    def info_text(self) -> str:
+        """Name, size, axes, values and scale of the image, e.g. for the line above it."""
+        if self.shown is None:
+            return ""
+        info = self.shown.info
+        t, c, z, y, x = info.sizes
+        planes = "".join(f" · {n} {what}" for n, what in ((t, "t"), (z, "z"), (c, "channels")) if n > 1)
+        size = f" · {info.pixel_size[1]:.4g} µm/px" if info.pixel_size is not None else ""
+        return f"{self.shown.request.key}  {x} x {y}{planes} · {info.dtype}{size} · {info.axes} ({info.axes_source})"
+
+    def readout(self) -> Content:
+        """Position and value under the cursor, zoom, plane and contrast."""
+        if self.shown is None:
+            return Content("")
+        y, x = self.canvas.cursor
+        t, _, z, *_ = self.shown.info.sizes
+        values = " ".join(f"{value:.5g}" if isinstance(value, float) else str(value) for value in self.canvas.values)
+        planes = [f"{n} {at + 1}/{of}" for n, at, of in (("t", self.shown.t, t), ("z", self.shown.z, z)) if of > 1]
+        look = [f"contrast {self.contrast}"]
+        look += [f"gamma {self.gamma:g}"] if self.gamma != 1 else []
+        look += ["inverted"] if self.invert else []
+        parts: list[Any] = ["x ", (f"{x}", "$text"), "  y ", (f"{y}", "$text"), "  value ", (values, "$text")]
+        parts += ["   ", "   ".join([*planes, f"zoom {self.canvas.scale_text}", *look]), *self._channel_parts()]
+        return Content.assemble(*parts)
+
+    def _channel_parts(self) -> list[Any]:
+        if self.shown is None or self.shown.info.sizes[1] < 2:
+            return []
+        from mia_tui.screens.frames import channel_colors
+
+        info = self.shown.info
+        visible = self.look.visible(info.sizes[1])
+        colors = dict(zip(visible, channel_colors(info, visible), strict=True))
+        parts: list[Any] = ["  "]
+        for c, name in enumerate(info.channel_names[: info.sizes[1]]):
+            parts += [" ", ("■" if c in colors else "□", colors.get(c, "")), f" {c + 1} {name}"]
+        return parts
+
+    # ---- actions ----------------------------------------------------------------------------------------------------
+
+    def move_cursor(self, rows: int, columns: int) -> None:
+        self.canvas.move(rows, columns)
+
+    def pan(self, rows: float, columns: float) -> None:
+        self.canvas.pan(rows, columns)
+
+    def disabled_reason(self, action_id: str) -> str | None:
+        if action_id in self.NEEDS_FRAME and self.shown is None:
+            return "No image is shown."
+        if action_id.startswith("channel") and self.shown is not None:
+            count = self.shown.info.sizes[1]
+            number = action_id.removeprefix("channel_")
+            if count == 1 or (number.isdigit() and int(number) > count):
+                return f"This image has {count} channel{'s' if count > 1 else ''}."
+        return super().disabled_reason(action_id)
+
+    def help_rows(self) -> list[tuple[Action, str | None]]:
+        """Without the keys of channels that the image does not have."""
+        rows = super().help_rows()
+        return [(a, why) for a, why in rows if not (a.id.startswith("channel_") and why is not None)]
+
+    def action_zoom_in(self) -> None:
+        self.canvas.zoom(1)
+
+    def action_zoom_out(self) -> None:
+        self.canvas.zoom(-1)
+
+    def action_zoom_fit(self) -> None:
+        self.canvas.zoom_fit()
+
+    def action_zoom_one(self) -> None:
+        self.canvas.zoom_one()
+
+    def action_contrast(self) -> None:
+        from mia_tui.screens.frames import CONTRASTS
+
+        assert self.shown is not None
+        self.contrast = CONTRASTS[(CONTRASTS.index(self.contrast) + 1) % len(CONTRASTS)]
+        request = self.shown.request
+        self.ask(request.key, self.shown.t, self.shown.z, request.model)
+
+    def action_invert(self) -> None:
+        self.invert = not self.invert
+        self.rebuild()
+
+    def action_darker(self) -> None:
+        self._step_gamma(1)
+
+    def action_brighter(self) -> None:
+        self._step_gamma(-1)
+
+    def _step_gamma(self, step: int) -> None:
+        index = GAMMAS.index(self.gamma) + step
+        self.gamma = GAMMAS[min(max(index, 0), len(GAMMAS) - 1)]
+        self.rebuild()
+
+    def action_channels_all(self) -> None:
+        self.hidden = frozenset()
+        self.rebuild()
+
+    def toggle_channel(self, number: int) -> None:
+        """Switch the 1-based channel on or off."""
+        self.hidden = self.hidden ^ {number - 1}
+        self.rebuild()
+
+
+def _import_frames() -> Any:
+    """Import what reads and samples images (NumPy and others), away from the event loop."""
+    from mia_tui.screens import frames
+
+    return frames
