@@ -1,0 +1,25 @@
+"""Import and export: one module per format, with the functions `import_` and `export`. Loaded when first asked for."""
+
+from importlib import import_module
+from types import ModuleType
+
+from mia_tui.errors import MiaError
+
+FORMATS = {
+    "masks": "mia_tui.formats.masks",
+    "geojson": "mia_tui.formats.geojson",
+}
+"""Name of a format -> its module."""
+
+
+def load(name: str) -> ModuleType:
+    """The module of a format.
+
+    Raises
+    ------
+    MiaError
+        For a name that is none.
+    """
+    if name not in FORMATS:
+        raise MiaError(f"unknown format {name!r}: choose one of {', '.join(FORMATS)}")
+    return import_module(FORMATS[name])

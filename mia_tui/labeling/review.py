@@ -260,7 +260,8 @@ def _state(model: str, predictions: FrameLabels, labels: FrameLabels) -> ReviewS
 
 
 def _boxes_meet(a: BaseGeometry, b: BaseGeometry) -> bool:
-    return bool(shapely.box(*a.bounds).intersects(shapely.box(*b.bounds)))
+    (a_left, a_top, a_right, a_bottom), (b_left, b_top, b_right, b_bottom) = a.bounds, b.bounds
+    return bool(a_left <= b_right and b_left <= a_right and a_top <= b_bottom and b_top <= a_bottom)
 
 
 def _chosen(state: ReviewState, ids: Iterable[int], model: str, key: str, frame: str) -> list[LabelObject]:

@@ -77,6 +77,7 @@ def write_frame(path: Path, frame: FrameLabels, colors: Mapping[str, str] | None
         When somebody is editing the frame, or what is there is damaged (it is not overwritten).
     """
     _check_objects(frame.objects.values())
+    _checked_areas(frame.areas)
     lock = _lock(path)
     try:
         old = _load(path, None)
@@ -350,6 +351,19 @@ class FrameStore:
         }
         return self._edit(text, record)
 
+    def replace_all(self, text: str, objects: Iterable[LabelObject], areas: Iterable[BaseGeometry]) -> Edit:
+        """Put other objects and annotated areas in the place of all that are there, as one undo step."""
+        adding = list(objects)
+        _check_objects(adding)
+        new = replace(self._frame, areas=_checked_areas(areas))
+        record = {
+            "remove": [feature_of(item, self._colors) for item in self._frame.objects.values()],
+            "add": [feature_of(item, self._colors) for item in adding],
+            "areas_before": area_features(self._frame),
+            "areas": area_features(new),
+        }
+        return self._edit(text, record)
+
     def reject(self, ids: Iterable[int]) -> Edit | None:
         """Mark predicted objects as rejected, as one undo step; None when all of them were already."""
         new = sorted(set(self._known(ids)) - self._frame.rejected)
@@ -362,9 +376,7 @@ class FrameStore:
 
     def set_areas(self, areas: Iterable[BaseGeometry], text: str = "annotated areas") -> Edit:
         """Say where the frame is annotated (outlines; none = everywhere), as one undo step."""
-        new = replace(self._frame, areas=tuple(areas))
-        if any(area.geom_type == "Point" or area.geom_type not in GEOMETRIES or area.is_empty for area in new.areas):
-            raise ValueError("an annotated area must be an outline")
+        new = replace(self._frame, areas=_checked_areas(areas))
         return self._edit(text, {"areas_before": area_features(self._frame), "areas": area_features(new)})
 
     def undo(self) -> str | None:
@@ -455,6 +467,13 @@ def _count(number: int) -> str:
 
 def _missing(number: int) -> LabelObject:
     raise ValueError(f"the frame has no object {number}")
+
+
+def _checked_areas(areas: Iterable[BaseGeometry]) -> tuple[BaseGeometry, ...]:
+    checked = tuple(areas)
+    if any(area.geom_type not in GEOMETRIES or area.geom_type == "Point" or area.is_empty for area in checked):
+        raise ValueError("an annotated area must be an outline")
+    return checked
 
 
 def _check_objects(objects: Iterable[LabelObject]) -> None:

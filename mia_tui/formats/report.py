@@ -1,0 +1,142 @@
+"""What an import or export did, file by file: everything that was not done is named."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mia_tui.errors import MiaError
+from mia_tui.labeling.objects import FrameLabels
+from mia_tui.labeling.store import class_colors, open_labels, read_frame, write_frame
+from mia_tui.project import PREDICT_PREFIX, Project
+
+
+@dataclass
+class ImportReport:
+    """What an import did.
+
+    Attributes
+    ----------
+    project : Project
+        With the classes that the import added.
+    kind, reason : str
+        How the files were understood, and why.
+    frames : list of str
+        "<image key> <frame>" of every frame written.
+    objects : int
+        How many objects were written.
+    skipped : list of str
+        Frames left alone because they have labels already.
+    unpaired_images, unpaired_files : list of str
+        Images without a file, files without an image.
+    problems : list of str
+        What could not be imported, by file, with the reason.
+    notes : list of str
+        What a person should know.
+    """
+
+    project: Project
+    kind: str = ""
+    reason: str = ""
+    frames: list[str] = field(default_factory=list)
+    objects: int = 0
+    skipped: list[str] = field(default_factory=list)
+    new_classes: list[str] = field(default_factory=list)
+    unpaired_images: list[str] = field(default_factory=list)
+    unpaired_files: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        values = {key: value for key, value in vars(self).items() if key != "project"}
+        return {"project": str(self.project.folder), **values}
+
+    def add_classes(self, names: Iterable[str]) -> None:
+        """Add classes to the project and save it, before the first label needs them."""
+        before = len(self.project.classes)
+        project = self.project.with_classes(list(names))
+        if len(project.classes) > before:
+            project.save()
+            self.project = project
+            self.new_classes += [entry.name for entry in project.classes[before:]]
+
+    def put(self, key: str, frame: str, labels: FrameLabels, *, replace: bool, text: str) -> None:
+        """Write the labels of one frame. Labels that are there are replaced, as one undo step, only if `replace`."""
+        path = self.project.labels_path(key, frame)
+        old = read_frame(path)
+        if old is not None and (old.objects or old.areas) and not replace:
+            self.skipped.append(f"{key} {frame}")
+            return
+        if old is None:
+            write_frame(path, labels, class_colors(self.project))
+        else:
+            with open_labels(self.project, key, frame, labels.height, labels.width) as store:
+                store.replace_all(text, labels.objects.values(), labels.areas)
+        self.frames.append(f"{key} {frame}")
+        self.objects += len(labels.objects)
+
+    def finish(self, replace: bool) -> "ImportReport":
+        """Say how to go on when frames were left alone."""
+        if self.skipped and not replace:
+            self.notes.append(
+                f"{len(self.skipped)} frames have labels already and were left alone (replace was not asked for)"
+            )
+        return self
+
+
+@dataclass
+class ExportReport:
+    """What an export did: the files written, how many objects they hold, and what could not be written and why."""
+
+    files: list[str] = field(default_factory=list)
+    objects: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def exported_frames(project: Project, source: str, split: str | None) -> dict[str, list[str]]:
+    """Image key -> frames that `source` ("labels" or "predictions:MODEL") has something for, in one root or all.
+
+    Raises
+    ------
+    MiaError
+        When there is nothing.
+    """
+    by_key: dict[str, list[str]] = {}
+    for key, frame in project.frames_under(source):
+        if split is None or key.startswith(PREDICT_PREFIX) == (split == "predict"):
+            by_key.setdefault(key, []).append(frame)
+    if not by_key:
+        raise MiaError(f"project {project.name} has nothing under {source} to export: {project.source_folder(source)}")
+    return by_key
+
+
+def checked_destination(project: Project, dest: Path) -> Path:
+    """The folder to export into.
+
+    Raises
+    ------
+    MiaError
+        When files would land among the project's images or own files, or `dest` is a file.
+    """
+    dest = dest.expanduser().resolve()
+    kept = [*project.roots.values(), project.folder / "labels", project.folder / "predictions"]
+    for folder in kept:
+        if dest == folder or folder in dest.parents:
+            raise MiaError(f"{dest} is inside {folder}, which is not written to. Export into another folder.")
+    if dest.exists() and not dest.is_dir():
+        raise MiaError(f"{dest} is a file. Give a folder to export into.")
+    return dest
+
+
+def shown(labels: FrameLabels, source: str) -> FrameLabels:
+    """The frame without the predictions that a person rejected."""
+    if source == "labels" or not labels.rejected:
+        return labels
+    kept = [item for number, item in labels.objects.items() if number not in labels.rejected]
+    return FrameLabels.of(labels.height, labels.width, kept)
