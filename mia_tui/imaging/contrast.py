@@ -143,8 +143,9 @@ def _brightness(values: Array, limit: tuple[float, float], gamma: float) -> Arra
     black, white = limit
     kind = np.float32 if values.dtype.itemsize <= 4 and values.dtype.kind == "f" else np.float64
     scaled: Array = values.astype(kind)
+    span = max(white - black, 1e-37)
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = (scaled - black) / max(white - black, np.finfo(np.float32).tiny)
+        scaled = (scaled - kind(black)) / kind(span)
         scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     if gamma != 1.0:
         scaled **= gamma
