@@ -83,7 +83,7 @@ def stop(run: RunFolder, wait_s: float = 0.0) -> Status:
     Returns
     -------
     Status
-        As it is now: "stopped" when it has ended, else it may still be running for a while.
+        As it is now: "stopped" when it has ended, else "stopping" (or still "queued" for a fifth of a second).
 
     Raises
     ------

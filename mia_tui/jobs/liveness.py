@@ -17,7 +17,10 @@ LAUNCH_S = 10.0
 
 
 def current_status(run: RunFolder) -> Status:
-    """The status of a run, with state "lost" and the reason in `message` when nobody works on it any more.
+    """The status of a run as it is now.
+
+    Other than what the last writer wrote, the state is "lost", with the reason in `message`, when nobody works on the
+    run any more, and "stopping" when a live worker has been asked to stop.
 
     Raises
     ------
@@ -29,22 +32,27 @@ def current_status(run: RunFolder) -> Status:
         reason = _loss(run, status)
         latest = run.status()
         if latest == status:  # else it moved while we looked: look again
-            return status if reason is None else lost(run, status, reason)
+            if reason is not None:
+                return lost(run, status, reason)
+            asked = status.state in ("starting", "running") and run.stop_requested
+            return dataclasses.replace(status, state="stopping") if asked else status
         status = latest
     return status
 
 
 def lost(run: RunFolder, status: Status, reason: str) -> Status:
     """The status of a run that ended without anybody writing it down."""
-    message = f"{reason}; {resume_hint(run)}"
+    message = f"{reason}; {resume_hint(run, status)}"
     return dataclasses.replace(status, state="lost", message=message, eta_s=None, ended=status.heartbeat or None)
 
 
-def resume_hint(run: RunFolder) -> str:
+def resume_hint(run: RunFolder, status: Status) -> str:
     """What can be done with a run that broke off, for the end of a message."""
     if run.last_checkpoint.exists():
         return "the last checkpoint can be resumed"
-    return "it had no checkpoint yet: start it again"
+    if status.started is None:
+        return "it had not begun: resume starts it"
+    return "it had no checkpoint yet: start a new run"
 
 
 def _loss(run: RunFolder, status: Status) -> str | None:

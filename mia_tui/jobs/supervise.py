@@ -149,7 +149,8 @@ def _supervise(run: RunFolder, lock: int, wake: Wake, options: argparse.Namespac
     now = time.time()
     run.update_status(state="starting", device=device, message="", started=run.status().started or now, heartbeat=now)
     end = run_worker(run, options.worker, (lock, device_lock), wake, options.grace)
-    _finish(run, conclusion(run.status(), end, resume_hint(run)))
+    status = run.status()
+    _finish(run, conclusion(status, end, resume_hint(run, status)))
 
 
 def requested_device(config: dict[str, Any]) -> str:

@@ -54,19 +54,23 @@ def follow(
     Returns
     -------
     Status
-        The last status; all events written before the end have been handed over.
+        The last status; all events up to the "end" have been handed over.
     """
     tail = EventTail(run)
     shown: tuple[Any, ...] = ()
+    last = ""
     while True:
-        status = current_status(run)  # before the events: those of a run that ended are then all there
+        status = current_status(run)
+        ended = status.state in ENDED
+        complete = ended and not run.is_locked()  # asked before reading: then nothing comes after what we read
         for event in tail.read():
             on_event(event)
+            last = str(event.get("event"))
         now = (status.state, status.message, status.epoch, status.step)
         if on_status is not None and now != shown:
             on_status(status)
             shown = now
-        if status.state in ENDED or not until_end:
+        if complete or (ended and last == "end") or not until_end:
             return status
         time.sleep(period_s)
 

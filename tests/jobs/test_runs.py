@@ -199,7 +199,8 @@ def test_the_stop_file_alone_is_enough(jobs):
 
 def test_a_worker_that_does_not_stop_is_killed_after_its_grace(jobs):
     run = jobs.running("deaf", grace_s=0.5)
-    status = control.stop(run, wait_s=20)
+    assert control.stop(run).state == "stopping"
+    status = ended(jobs, run)
     assert (status.state, status.signal) == ("stopped", 9)
     assert "killed" in status.message
     assert "can be resumed" in status.message
