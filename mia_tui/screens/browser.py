@@ -55,7 +55,7 @@ class BrowserScreen(ImageScreen):
         Action("export", "e", "Export labels or predictions", "Do"),
     )
     DEFAULT_CSS = """
-    BrowserScreen #side { width: 34; border-right: solid $border; }
+    BrowserScreen #side { width: 36; border-right: solid $border; }
     BrowserScreen #legend { padding: 0 1; height: 1; color: $text-muted; }
     BrowserScreen #main { width: 1fr; }
     BrowserScreen Still { display: none; }
@@ -85,7 +85,7 @@ class BrowserScreen(ImageScreen):
         with Horizontal():
             with Vertical(id="side"):
                 yield ImageTree()
-                yield Static(id="legend")
+                yield Static(f"{LABELLED} labels  {PREDICTED} predictions", id="legend")
             with Vertical(id="main"):
                 yield Static(id="info", classes="line", markup=False)
                 yield ImageCanvas("Looking for images …")
@@ -116,9 +116,6 @@ class BrowserScreen(ImageScreen):
         if self._model not in listing.models:
             self._model = listing.models[0] if listing.models else None
         self.query_one(ImageTree).fill(listing)
-        self.query_one("#legend", Static).update(
-            f"{len(listing.refs)} images  {LABELLED} labels  {PREDICTED} predicted"
-        )
         keys = [ref.key for ref in listing.refs]
         if not keys:
             self._index = None
@@ -184,7 +181,8 @@ class BrowserScreen(ImageScreen):
 
     def update_lines(self) -> None:
         try:
-            self.query_one("#info", Static).update(self.info_text())
+            info = self.query_one("#info", Static)
+            info.update(self.info_text(info.content_size.width))
             self.query_one("#readout", Static).update(self.readout())
             self.query_one("#overlays", Static).update(self._overlay_text())
         except NoMatches:  # the screen is being closed
@@ -197,15 +195,10 @@ class BrowserScreen(ImageScreen):
     def _overlay_text(self) -> Content:
         if self.shown is None:
             return Content("")
-        labels, predictions = self.shown.labels, self.shown.predictions
-        parts: list[Any] = ["━ "]
-        parts += [("labels off", "dim") if not self._show_labels else _count(labels, "label")]
-        parts += [
-            "   ┅ ",
-            ("predictions off", "dim") if not self._show_predictions else _count(predictions, "predicted"),
-        ]
+        parts: list[Any] = ["━ ", _count(self.shown.labels, "label") if self._show_labels else ("labels off", "dim")]
         if self._model is not None:
-            parts += [f" by {self._model}"]
+            count = _count(self.shown.predictions, "predicted")
+            parts += ["   ┅ ", count if self._show_predictions else ("predictions off", "dim"), f" by {self._model}"]
         return Content.assemble(*parts)
 
     # ---- actions ----------------------------------------------------------------------------------------------------

@@ -178,15 +178,19 @@ class ImageScreen(MiaScreen):
 
     # ---- texts ------------------------------------------------------------------------------------------------------
 
-    def info_text(self) -> str:
-        """Name, size, axes, values and scale of the image, e.g. for the line above it."""
+    def info_text(self, width: int) -> str:
+        """Name, size, axes, type and scale of the image in `width` columns; a long name is cut in its middle."""
         if self.shown is None:
             return ""
         info = self.shown.info
         t, c, z, y, x = info.sizes
         planes = "".join(f" · {n} {what}" for n, what in ((t, "t"), (z, "z"), (c, "channels")) if n > 1)
         size = f" · {info.pixel_size[1]:.4g} µm/px" if info.pixel_size is not None else ""
-        return f"{self.shown.request.key}  {x} x {y}{planes} · {info.dtype}{size} · {info.axes} ({info.axes_source})"
+        facts = f"{x} x {y}{planes} · {info.dtype}{size} · {info.axes} ({info.axes_source})"
+        name, room = self.shown.request.key, max(12, width - len(facts) - 3)
+        if len(name) > room:
+            name = f"{name[: room // 3]}…{name[len(name) - (room - room // 3 - 1) :]}"
+        return f"{name}   {facts}"
 
     def readout(self) -> Content:
         """Position and value under the cursor, zoom, plane and contrast."""

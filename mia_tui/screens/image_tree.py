@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rich.style import Style
 from rich.text import Text
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
@@ -49,15 +50,15 @@ class ImageTree(Tree[ImageRef]):
 
     DEFAULT_CSS = """
     ImageTree {
-        width: 100%; height: 1fr; background: $background; padding: 0 0 0 1; scrollbar-size: 1 1;
-        & > .tree--guides { color: $border; }
-        & > .tree--guides-hover, & > .tree--guides-selected { color: $border; }
+        width: 100%; height: 1fr; background: $background; padding: 0 0 0 1; overflow-x: hidden; scrollbar-size: 1 1;
+        scrollbar-background: $background; scrollbar-color: $border;
     }
     """
 
     def __init__(self) -> None:
         super().__init__("images")
         self.show_root = False
+        self.show_guides = False
         self.guide_depth = 2
         self._leaves: dict[str, TreeNode[ImageRef]] = {}
 
@@ -81,6 +82,15 @@ class ImageTree(Tree[ImageRef]):
                     branches[path[:depth]] = branches[path[: depth - 1]].add(Text(title), expand=True)
             self._leaves[ref.key] = branches[path].add_leaf(Text(ref.key), data=ref)
 
+    def render_label(self, node: TreeNode[ImageRef], base_style: Style, style: Style) -> Text:
+        """Names that are too long are cut in the middle: their ends tell them apart."""
+        label = super().render_label(node, base_style, style)
+        depth = 0
+        while node.parent is not None:
+            node, depth = node.parent, depth + 1
+        room = max(8, self.size.width - self.guide_depth * (depth - 1) - 1)
+        return shorten_middle(label, room) if label.cell_len > room else label
+
     def choose(self, key: str) -> None:
         """Put the cursor on an image."""
         leaf = self._leaves.get(key)
@@ -90,6 +100,12 @@ class ImageTree(Tree[ImageRef]):
                 node.expand()
                 node = node.parent
             self.move_cursor(leaf)
+
+
+def shorten_middle(text: Text, width: int) -> Text:
+    """The text in `width` columns, with an ellipsis in its middle."""
+    head = width // 3
+    return text[:head] + Text("…", style=text.style) + text[len(text) - (width - head - 1) :]
 
 
 def _label(ref: ImageRef, listing: Listing) -> Text:

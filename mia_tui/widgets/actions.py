@@ -299,9 +299,10 @@ class KeyFooter(Widget):
     DEFAULT_CSS = """
     KeyFooter {
         height: 1; dock: bottom; padding: 0 1; background: $panel; color: $text-muted;
-        link-style: none; link-color: $text-muted; link-style-hover: bold; link-background-hover: $surface;
     }
     """
+
+    auto_links = False
 
     def render(self) -> Content:
         screen = cast(MiaScreen, self.screen)

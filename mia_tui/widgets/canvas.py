@@ -43,8 +43,8 @@ class Scene:
 class _Job:
     scene: Scene
     view: "View"
-    mono: bool
     void: tuple[int, int, int]
+    mono: Style | None
 
 
 class ImageCanvas(Widget, can_focus=True):
@@ -57,7 +57,7 @@ class ImageCanvas(Widget, can_focus=True):
     """
 
     DEFAULT_CSS = """
-    ImageCanvas { width: 1fr; height: 1fr; background: $background; color: $text-muted; }
+    ImageCanvas { width: 1fr; height: 1fr; background: $background; color: $foreground; }
     """
 
     class Moved(Message):
@@ -221,8 +221,8 @@ class ImageCanvas(Widget, can_focus=True):
         """Ask for the present view to be painted."""
         view = self.view
         if view is not None and self.scene is not None:
-            void = self.background_colors[1].rgb
-            self._painter.ask(_Job(self.scene, view, bool(self.app.no_color), void))
+            mono = self.rich_style if self.app.no_color else None
+            self._painter.ask(_Job(self.scene, view, self.background_colors[1].rgb, mono))
             self.post_message(self.Moved())
 
     @staticmethod
@@ -231,8 +231,9 @@ class ImageCanvas(Widget, can_focus=True):
 
         scene = job.scene
         cells = paint(
-            scene.pyramid, job.view, scene.display, scene.layers, scene.marks, scene.box, mono=job.mono, void=job.void
-        )
+            scene.pyramid, job.view, scene.display, scene.layers, scene.marks, scene.box,
+            mono=job.mono is not None, void=job.void,
+        )  # fmt: skip
         return strips(cells, mono=job.mono)
 
     def _painted(self, job: "_Job", lines: list[Strip]) -> None:
@@ -299,8 +300,8 @@ class ImageCanvas(Widget, can_focus=True):
         self.zoom(-1)
 
 
-def strips(cells: "Cells", *, mono: bool) -> list[Strip]:
-    """One strip per row of cells; neighbours of equal colours share a segment."""
+def strips(cells: "Cells", *, mono: Style | None = None) -> list[Strip]:
+    """One strip per row of cells; neighbours of equal colours share a segment. `mono` is the style without colours."""
     import numpy as np
 
     rows, columns = cells.glyph.shape
@@ -309,8 +310,8 @@ def strips(cells: "Cells", *, mono: bool) -> list[Strip]:
     result = []
     for row in range(rows):
         text = cells.glyph[row].astype("<u4").tobytes().decode("utf-32-le")
-        if mono:
-            result.append(Strip([Segment(text)], columns))
+        if mono is not None:
+            result.append(Strip([Segment(text, mono)], columns))
             continue
         changes = (bg[row, 1:] != bg[row, :-1]) | (fg[row, 1:] != fg[row, :-1])
         starts = [0, *(np.flatnonzero(changes) + 1).tolist()]

@@ -22,7 +22,7 @@ BRAILLE = 0x2800
 BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 FLAT = 20
 """A cell whose samples differ by less than this in brightness (of 255) is painted in one colour."""
-UNDER_LINE = 0.45
+UNDER_LINE = 0.6
 """Brightness that a cell keeps behind an outline, so that the line stands out on bright objects."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -216,6 +216,8 @@ def paint(
     picture[~inside] = void
     quarters = _quarters(picture, view)
     cells = _shade(quarters) if mono else _quadrants(quarters)
+    outside = ~inside.reshape(view.rows, 4, view.columns, 2).any(axis=(1, 3))
+    cells.glyph[outside], cells.bg[outside], cells.fg[outside] = ord(" "), void, void
     for layer in layers:
         _draw(cells, view, layer, mono=mono)
     if box is not None:
