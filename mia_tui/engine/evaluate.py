@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mia_tui.analysis.matching import THRESHOLDS, Matching, match, mean_over_images, pool
-from mia_tui.analysis.semantic import class_scores, confusion_matrix
+from mia_tui.analysis.matching import THRESHOLDS, Matching, match, pool
+from mia_tui.analysis.scores import class_report, instance_report
+from mia_tui.analysis.semantic import confusion_matrix
 from mia_tui.engine.data import TrainingFrame, labelled_frames
 from mia_tui.engine.predict import FramePrediction, Predictor
 from mia_tui.engine.tasks.segmentation import IGNORED, Objects, rasterize
@@ -48,25 +49,12 @@ def score_frame(
 
 
 def summarize(scores: Sequence[FrameScore], class_names: Sequence[str]) -> dict[str, Any]:
-    """Totals of many frames: pooled over objects, mean over frames, and per class.
-
-    Keys: `thresholds`, `pooled` and `mean` (each a list of dicts, one per threshold), `classes`, `frames`.
-    """
-    if not scores:
-        raise MiaError("there are no labelled frames to score")
-    by_threshold = list(zip(*(s.matchings for s in scores), strict=True))
-    confusion = np.sum([s.confusion for s in scores], axis=0)
+    """Report on many frames: that of `analysis.scores.instance_report`, and under `classes` that of `class_report`."""
+    named = {f"{s.key} {s.frame}" if s.frame != "image" else s.key: s for s in scores}
     return {
-        "thresholds": list(THRESHOLDS),
-        "pooled": [pool(m).as_dict() for m in by_threshold],
-        "mean": [mean_over_images(m) for m in by_threshold],
-        "classes": class_scores(confusion, ["background", *class_names]),
-        "frames": [
-            {"image": s.key, "frame": s.frame, "ap50": s.matchings[0].ap, "f1_50": s.matchings[0].f1,
-             "true": s.matchings[0].n_true, "predicted": s.matchings[0].n_pred}
-            for s in scores
-        ],
-    }  # fmt: skip
+        **instance_report({name: s.matchings for name, s in named.items()}),
+        "classes": class_report({name: s.confusion for name, s in named.items()}, ["background", *class_names]),
+    }
 
 
 def headline(scores: Sequence[FrameScore]) -> dict[str, float]:

@@ -39,7 +39,7 @@ class NetworkSpec:
 
 def architectures() -> dict[str, type[torch.nn.Module]]:
     """Network families by name, as segmentation-models-pytorch lists them."""
-    return {cls.__name__: cls for cls in smp.MODEL_ARCHITECTURES}
+    return {cls.__name__: cls for cls in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 
 
 def build_network(spec: NetworkSpec) -> torch.nn.Module:

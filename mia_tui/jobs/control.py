@@ -47,6 +47,8 @@ def start(
     kind = config.get("kind")
     if kind not in KINDS or not isinstance(config.get(kind), dict):
         raise MiaError(f"a run needs a kind ({' or '.join(KINDS)}) and the settings of that kind, not kind {kind!r}")
+    if kind == "train" and config.get("name", name) in project.models():
+        raise MiaError(f"project {project.name} has a model {config.get('name', name)!r} already: choose another name")
     config = {**config, "project": str(project.folder)}
     run = RunFolder.create(project.runs_folder, name, config)
     if "name" not in config:  # only now it is known: two runs of one name make two models

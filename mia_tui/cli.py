@@ -1,0 +1,418 @@
+"""The command line: parse, call, print. Every command takes --json; heavy imports happen inside the commands."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mia_tui.errors import MiaError
+
+app = typer.Typer(
+    name="mia-tui",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Deep-learning microscopy image analysis in a terminal. mia-tui [PROJECT] opens the terminal interface.",
+)
+
+ProjectPath = Annotated[Path, typer.Argument(metavar="PROJECT", help="Project folder.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Source = Annotated[str, typer.Option("--from", help="labels or predictions:MODEL.")]
+Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    print(text, flush=True)
+
+
+def finish(as_json: bool, value: dict[str, Any]) -> None:
+    """The result for programs, when asked for."""
+    if as_json:
+        say(json.dumps(value, default=str))
+
+
+def load_project(folder: Path) -> Any:
+    from mia_tui.project import Project
+
+    return Project.load(folder)
+
+
+def progress_line(done: int, total: int, key: str) -> None:
+    """Progress on stderr: one line that is rewritten on a terminal, one line each for a program that reads along."""
+    if not sys.stderr.isatty():
+        print(f"{done}/{total} {key}", file=sys.stderr, flush=True)
+        return
+    sys.stderr.write(f"\r\x1b[K{done}/{total} {key}" if done < total else "\r\x1b[K")
+    sys.stderr.flush()
+
+
+# ---- projects and data ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def new(
+    project: ProjectPath,
+    images: Annotated[Path, typer.Option(help="Folder of images to label and train on.", show_default=False)],
+    task: Annotated[str, typer.Option(help="segmentation, detection or classification.")] = "segmentation",
+    classes: Annotated[str, typer.Option(help="Class names, comma separated.")] = "cell",
+    predict_images: Annotated[Path | None, typer.Option(help="Folder of images to predict.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the project.")] = None,
+    series: Annotated[list[str] | None, typer.Option(help="Sub-folder whose files are frames of one series.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a project that points at folders of images."""
+    from mia_tui.project import Project
+
+    made = Project.create(
+        project, images=images, predict_images=predict_images, task=task,
+        classes=classes.split(","), name=name, series=series or (),
+    )  # fmt: skip
+    counts = {split: len(made.images(split)) for split in made.roots}
+    say(f"{made.folder}: {made.task}, classes {', '.join(c.name for c in made.classes)}")
+    for split, count in counts.items():
+        say(f"  {split} images: {count} in {made.roots[split]}")
+    finish(as_json, {"project": made.folder, "task": made.task, "images": counts})
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(metavar="PROJECT|IMAGE", show_default=False)], as_json: Json = False
+) -> None:
+    """Axes, types, calibration and problems of an image, a folder or a project."""
+    from mia_tui.console import format_info
+    from mia_tui.imaging.describe import describe
+
+    found = describe(path)
+    say(format_info(found))
+    finish(as_json, found)
+
+
+@app.command("import")
+def import_labels(
+    project: ProjectPath,
+    source: Annotated[Path, typer.Argument(help="Folder or file to import.", show_default=False)],
+    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    kind: Annotated[str, typer.Option(help="Of masks: auto, binary, class or instance.")] = "auto",
+    split: Split = "train",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace labels that are there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring labels made elsewhere into a project."""
+    from mia_tui import formats
+
+    options = {"kind": kind} if format == "masks" else {}
+    report = formats.load(format).import_(load_project(project), source, split=split, replace=replace, **options)
+    if report.kind:
+        say(f"read as {report.kind} masks: {report.reason}")
+    say(f"{report.objects} objects on {len(report.frames)} frames imported")
+    groups = {
+        "left alone, labels are there": report.skipped,
+        "image without a file": report.unpaired_images,
+        "file without an image": report.unpaired_files,
+        "problem": report.problems,
+        "note": report.notes,
+    }
+    for what, names in groups.items():
+        for entry in names:
+            say(f"  {what}: {entry}")
+    finish(as_json, report.as_dict())
+    if report.problems and not report.frames:
+        raise MiaError(f"nothing was imported from {source}: {report.problems[0]}")
+
+
+@app.command("export")
+def export_labels(
+    project: ProjectPath,
+    dest: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
+    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    source: Source = "labels",
+    kind: Annotated[str, typer.Option(help="Of masks: instance or class.")] = "instance",
+    split: Annotated[str | None, typer.Option(help="Only the images of this root.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write labels or predictions for other programs."""
+    from mia_tui import formats
+
+    options = {"kind": kind} if format == "masks" else {}
+    report = formats.load(format).export(load_project(project), dest, source=source, split=split, **options)
+    say(f"{report.objects} objects in {len(report.files)} files under {dest}")
+    for entry in [*report.problems, *report.notes]:
+        say(f"  {entry}")
+    finish(as_json, report.as_dict())
+
+
+# ---- training and prediction ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def train(
+    project: ProjectPath,
+    name: Annotated[str | None, typer.Option(help="Name of the run and its model.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the training goes on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network on the labels of a project, in a process of its own."""
+    from mia_tui import console
+
+    opened = load_project(project)
+    if resume and (name or settings or config):
+        raise typer.BadParameter("--resume goes on with the settings of the run; start a new one to change them")
+    run = (
+        console.resume_training(opened, resume)
+        if resume
+        else console.start_training(opened, name, settings or [], config)
+    )
+    if detach:
+        say(f"run {run.id} started; watch it with: mia-tui runs {project} watch {run.id}")
+        finish(as_json, {"run": run.id, "folder": run.path})
+        return
+    result = console.watch_run(run, stop_on_interrupt=True)
+    console.check_ended_well(result)
+    finish(as_json, result)
+
+
+@app.command()
+def runs(
+    project: ProjectPath,
+    action: Annotated[str, typer.Argument(help="list, show, watch, stop, resume or rm.")] = "list",
+    run: Annotated[str | None, typer.Argument(help="Run.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """List, watch and steer the runs of a project."""
+    from mia_tui import console
+
+    if action not in ("list", *console.RUN_ACTIONS):
+        raise typer.BadParameter(f"{action!r} is none of list, {', '.join(console.RUN_ACTIONS)}")
+    opened = load_project(project)
+    if action == "list":
+        rows = console.run_rows(opened)
+        say(console.format_runs(rows) if rows else "no runs yet; start one with: mia-tui train " + str(project))
+        finish(as_json, {"runs": rows})
+        return
+    if run is None:
+        raise typer.BadParameter(f"runs {action} needs the name of a run")
+    result = console.RUN_ACTIONS[action](console.find_run(opened, run))
+    finish(as_json, result)
+
+
+@app.command()
+def predict(
+    project: ProjectPath,
+    model: Annotated[str, typer.Option(help="Name of a model of the project.", show_default=False)],
+    images: Annotated[list[str] | None, typer.Option(help="Image, file or folder, as often as needed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write label TIFFs here instead of into the project.")] = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Average over eight flips and turns.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep probabilities as TIFF.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find objects in images with a trained model."""
+    from mia_tui.engine.predict import predict_project
+
+    summary = predict_project(
+        load_project(project), model, images=images, out=out, tta=tta, probabilities=probabilities,
+        device=device, report=progress_line,
+    )  # fmt: skip
+    say(f"{summary.objects} objects on {summary.frames} frames of {summary.images} images")
+    for key, reason in summary.failed.items():
+        say(f"  failed: {key}: {reason}")
+    finish(as_json, vars(summary))
+    if summary.failed:
+        raise MiaError(f"{len(summary.failed)} images could not be predicted; the first: {next(iter(summary.failed))}")
+
+
+@app.command()
+def evaluate(
+    project: ProjectPath,
+    model: Annotated[str, typer.Option(help="Name of a model of the project.", show_default=False)],
+    split: Annotated[str, typer.Option(help="val, train, new (never seen) or all labelled frames.")] = "val",
+    tta: Annotated[bool, typer.Option("--tta", help="Average over eight flips and turns.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Score a model on labelled frames."""
+    from mia_tui.analysis.scores import format_score
+    from mia_tui.engine.evaluate import evaluate_project
+
+    result = evaluate_project(load_project(project), model, split=split, device=device, tta=tta, report=progress_line)
+    say(format_score(result))
+    say("")
+    say(format_score(result["classes"]))
+    finish(as_json, result)
+
+
+@app.command()
+def score(
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="Predicted label images.", show_default=False)],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="True label images.", show_default=False)],
+    metric: Annotated[str, typer.Option(help="ap (instances) or classes (pixels).")] = "ap",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="A missing prediction counts as empty.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Score two folders of label images; no project needed."""
+    from mia_tui.analysis.scores import format_score, score_folders
+
+    result = score_folders(pred, truth, metric, allow_missing=allow_missing)
+    say(format_score(result))
+    finish(as_json, result)
+
+
+@app.command()
+def models(
+    project: ProjectPath,
+    action: Annotated[str, typer.Argument(help="list, show or rm.")] = "list",
+    name: Annotated[str | None, typer.Argument(help="Model.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """List, show and remove the models of a project."""
+    from mia_tui import console
+
+    opened = load_project(project)
+    if action == "list":
+        rows = console.model_rows(opened)
+        say(console.format_models(rows) if rows else "no models yet; train one with: mia-tui train " + str(project))
+        finish(as_json, {"models": rows})
+        return
+    if action not in ("show", "rm") or name is None:
+        raise typer.BadParameter("give list, show NAME or rm NAME")
+    card = console.read_card(opened, name)
+    if action == "rm":
+        console.remove_model(opened, name)
+        say(f"model {name} removed")
+    else:
+        say(json.dumps(card, indent=1))
+    finish(as_json, card)
+
+
+# ---- results --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def measure(
+    project: ProjectPath,
+    source: Source = "labels",
+    out: Annotated[Path | None, typer.Option(help="CSV or Parquet file; results/ of the project by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure every object: size, shape, position, intensities."""
+    from mia_tui.analysis.measure import measure_project
+    from mia_tui.analysis.tables import write_table
+
+    opened = load_project(project)
+    found = measure_project(opened, source)
+    path = out or opened.results_folder / f"objects-{source.replace(':', '-')}.csv"
+    write_table(found.table, path)
+    say(f"{found.table.num_rows} objects measured: {path}")
+    for problem in found.problems:
+        say(f"  {problem}")
+    finish(as_json, {"rows": found.table.num_rows, "file": path, "problems": found.problems})
+
+
+@app.command()
+def review(
+    project: ProjectPath,
+    source: Annotated[str, typer.Option("--from", help="predictions:MODEL.", show_default=False)],
+    accept: Annotated[str, typer.Option(help='all, or a bound such as "score>=0.9".', show_default=False)],
+    split: Annotated[str | None, typer.Option(help="Only the images of this root.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Accept predictions as labels without looking at each: the review screen's twin."""
+    from mia_tui.labeling.review import accept_all
+
+    kind, _, model = source.partition(":")
+    if kind != "predictions" or not model:
+        raise typer.BadParameter("--from must be predictions:MODEL")
+    report = accept_all(load_project(project), model, accept, split)
+    say(", ".join(f"{name} {count}" for name, count in report.totals.items()))
+    for problem in report.problems:
+        say(f"  {problem}")
+    finish(as_json, report.as_dict())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the sample project goes.")] = Path(
+        "demo-project"
+    ),
+    headless: Annotated[bool, typer.Option("--headless", help="Run the whole loop without a terminal.")] = False,
+    create_only: Annotated[bool, typer.Option("--create-only", help="Make the project and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a project of simulated cells and open it, or run the whole loop on it."""
+    from mia_tui import demo as demo_module
+
+    if create_only:
+        finish(as_json, {"project": demo_module.make_project(folder, say).folder})
+    elif headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        finish(as_json, demo_module.run_headless(folder, say))
+    else:
+        open_terminal(demo_module.make_project(folder, say).folder, "auto")
+
+
+def open_terminal(project: Path | None, graphics: str) -> None:
+    """The terminal interface."""
+    from mia_tui.app import run
+
+    run(project, graphics)
+
+
+def _opens_terminal(arguments: list[str]) -> bool:
+    """Whether `mia-tui ARGUMENTS` means the interface: no command, only perhaps a project and --graphics."""
+    if arguments and arguments[0] in {*COMMANDS, "--help", "-h", "--version"}:
+        return False
+    return not arguments or arguments[0] == "--graphics" or Path(arguments[0]).exists()
+
+
+COMMANDS = [str(c.name or (c.callback.__name__ if c.callback else "")) for c in app.registered_commands]
+
+
+def _terminal_arguments(arguments: list[str]) -> tuple[Path | None, str]:
+    graphics = "auto"
+    rest = list(arguments)
+    if "--graphics" in rest:
+        place = rest.index("--graphics")
+        graphics = rest[place + 1] if place + 1 < len(rest) else ""
+        del rest[place : place + 2]
+    if len(rest) > 1 or graphics not in ("auto", "cells", "kitty", "sixel"):
+        say("usage: mia-tui [PROJECT] [--graphics auto|cells|kitty|sixel]")
+        raise SystemExit(2)
+    return (Path(rest[0]) if rest else None), graphics
+
+
+def main() -> None:
+    """Entry point: a command, or the terminal interface."""
+    # read when the engine's libraries are imported: without a network a weight look-up hangs for half a minute
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    arguments = sys.argv[1:]
+    try:
+        if arguments == ["--version"]:
+            from mia_tui import __version__
+
+            say(f"mia-tui {__version__}")
+        elif _opens_terminal(arguments):
+            open_terminal(*_terminal_arguments(arguments))
+        else:
+            app()
+    except MiaError as error:
+        print(f"mia-tui: {error}", file=sys.stderr)
+        if "--json" in arguments:
+            say(json.dumps({"error": str(error)}))
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

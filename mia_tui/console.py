@@ -1,0 +1,307 @@
+"""Runs and models on the command line: starting, following with a progress bar, listing, steering."""
+
+import json
+import shutil
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mia_tui.errors import MiaError
+from mia_tui.jobs import control
+from mia_tui.jobs.liveness import current_status
+from mia_tui.jobs.watch import RunHistory, follow
+from mia_tui.project import Project
+from mia_tui.runfolder import RunFolder, Status, list_runs, new_run_name
+
+Row = dict[str, Any]
+
+
+# ---- starting -------------------------------------------------------------------------------------------------------
+
+
+def start_training(project: Project, name: str | None, settings: Sequence[str], file: Path | None) -> RunFolder:
+    """Start a training from `--set` settings on top of those of a TOML or JSON file."""
+    from mia_tui.engine.config import parse_settings
+
+    config = parse_settings(list(settings), _read_settings(file) if file else {})
+    wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
+    return control.start(project, wish, name or new_run_name("model"))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise MiaError(f"{path} cannot be read as settings: {error}") from None
+    if not isinstance(values, dict):
+        raise MiaError(f"{path} holds no settings: write key = value lines")
+    return values
+
+
+def resume_training(project: Project, name: str) -> RunFolder:
+    """Go on with a run of the project."""
+    run = find_run(project, name)
+    control.resume(run)
+    return run
+
+
+def find_run(project: Project, name: str) -> RunFolder:
+    """The run of this name."""
+    run = RunFolder(project.runs_folder / name)
+    if name != Path(name).name or not (run.path / "status.json").exists():
+        known = ", ".join(r.id for r in list_runs(project.runs_folder)) or "none"
+        raise MiaError(f"project {project.name} has no run {name!r}; there are: {known}")
+    return run
+
+
+# ---- watching -------------------------------------------------------------------------------------------------------
+
+
+def watch_run(run: RunFolder, *, stop_on_interrupt: bool = False) -> Row:
+    """Follow a run to its end with a progress line on a terminal, a line per epoch elsewhere; its final row.
+
+    Ctrl-C leaves the run alone, or with `stop_on_interrupt` asks it once to stop with a checkpoint.
+    """
+    history = RunHistory(run.path)
+    line = _ProgressLine(run, history)
+
+    def on_event(event: dict[str, Any]) -> None:
+        history.fold([event])
+        line.show(event)
+
+    while True:
+        try:
+            follow(run, on_event, on_status=line.take)
+            break
+        except KeyboardInterrupt:
+            line.clear()
+            if not stop_on_interrupt:
+                raise
+            stop_on_interrupt = False
+            print(f"stopping {run.id}: writing a checkpoint ... (Ctrl-C again leaves it to itself)", file=sys.stderr)
+            control.stop(run)
+            history, line.history = RunHistory(run.path), RunHistory(run.path)
+    line.clear()
+    row = run_row(run)
+    print(f"run {run.id} {row['state']}" + (f": {row['message']}" if row["message"] else ""))
+    if row["model"]:
+        print(f"model {row['model']}: {_metrics_text(row['metrics'])}")
+    return row
+
+
+def check_ended_well(row: Row) -> None:
+    """Turn a run that failed or got lost into an error (exit code 1)."""
+    if row["state"] in ("failed", "lost"):
+        raise MiaError(f"run {row['run']} {row['state']}: {row['message']}")
+
+
+class _ProgressLine:
+    """One line that is rewritten on a terminal; without a terminal a line per epoch and message."""
+
+    def __init__(self, run: RunFolder, history: RunHistory) -> None:
+        self.run = run
+        self.history = history
+        self.live = sys.stderr.isatty()
+        self.status: Status | None = None
+
+    def take(self, status: Status) -> None:
+        self.status = status
+        if self.live:
+            self._rewrite()
+        elif status.state == "queued" and status.message:
+            print(status.message, file=sys.stderr)
+
+    def show(self, event: dict[str, Any]) -> None:
+        kind = event.get("event")
+        if kind == "message":
+            self._print(str(event["text"]))
+        elif kind == "epoch":
+            loss = event["val_loss"] if event["val_loss"] is not None else event["train_loss"]
+            best = "  best" if event["best"] else ""
+            self._print(f"epoch {event['epoch']:>4}  loss {loss:.4f}  {_metrics_text(event['metrics'])}{best}")
+        elif self.live:
+            self._rewrite()
+
+    def clear(self) -> None:
+        if self.live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _print(self, text: str) -> None:
+        self.clear()
+        print(text, file=sys.stderr)
+
+    def _rewrite(self) -> None:
+        status = self.status
+        if status is None:
+            return
+        done, total = status.step, status.steps or 0
+        share = done / total if total else 0.0
+        width = max(10, min(30, shutil.get_terminal_size().columns - 60))
+        bar = "#" * round(share * width) + "-" * (width - round(share * width))
+        eta = "" if status.eta_s is None else f"  {_duration(status.eta_s)} left"
+        speed = f"  {self.history.samples_per_s:.1f} patches/s" if self.history.samples_per_s else ""
+        text = f"{status.state}  [{bar}] {done}/{total}{eta}{speed}"
+        sys.stderr.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
+        sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _metrics_text(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()) or "no validation"
+
+
+# ---- lists ----------------------------------------------------------------------------------------------------------
+
+
+def run_row(run: RunFolder) -> Row:
+    """One run as plain data."""
+    status, history = current_status(run), RunHistory.load(run)
+    best = history.epochs.index(history.best_epoch) if history.best_epoch in history.epochs else None
+    metrics = {} if best is None else {name: series[best] for name, series in history.metrics.items()}
+    config = run.config()
+    model = config.get("name") if config.get("kind") == "train" else config.get("predict", {}).get("model")
+    exists = bool(model) and (Path(config["project"]) / "models" / str(model) / "model.json").exists()
+    return {
+        "run": run.id, "kind": config.get("kind"), "state": status.state, "message": status.message,
+        "epoch": status.epoch, "epochs": status.epochs, "step": status.step, "steps": status.steps,
+        "best_epoch": history.best_epoch, "metrics": metrics, "created": status.created, "device": status.device,
+        "model": model if exists else None, "folder": str(run.path),
+    }  # fmt: skip
+
+
+def run_rows(project: Project) -> list[Row]:
+    """All runs of a project, newest first."""
+    return [run_row(run) for run in list_runs(project.runs_folder)]
+
+
+def format_runs(rows: Sequence[Row]) -> str:
+    """A table of runs."""
+    lines = [f"{'run':28}{'kind':9}{'state':10}{'progress':>14}  {'started':17}best"]
+    for row in rows:
+        done = f"{row['step']}/{row['steps']}" if row["steps"] else ""
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
+        metrics = "  ".join(f"{k} {v:.3f}" for k, v in row["metrics"].items() if k in ("ap50", "ap"))
+        lines.append(f"{row['run']:28}{row['kind']:9}{row['state']:10}{done:>14}  {begun:17}{metrics}")
+        if row["state"] in ("failed", "lost") and row["message"]:
+            lines.append(f"    {row['message']}")
+    return "\n".join(lines)
+
+
+def show_run(run: RunFolder) -> Row:
+    """Print everything about one run."""
+    row = run_row(run)
+    for key, value in row.items():
+        if key == "created":
+            value = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+        print(f"{key:11}{value}")
+    return row
+
+
+def stop_run(run: RunFolder) -> Row:
+    """Ask a run to stop and wait for its checkpoint."""
+    status = control.stop(run, wait_s=60)
+    print(f"run {run.id} {status.state}")
+    return run_row(run)
+
+
+def resume_run(run: RunFolder) -> Row:
+    """Go on with a run, detached."""
+    control.resume(run)
+    print(f"run {run.id} goes on")
+    return run_row(run)
+
+
+def remove_run(run: RunFolder) -> Row:
+    """Delete a run's folder; its model stays."""
+    row = run_row(run)
+    control.remove(run)
+    print(f"run {run.id} removed")
+    return row
+
+
+RUN_ACTIONS: dict[str, Callable[[RunFolder], Row]] = {
+    "show": show_run, "watch": watch_run, "stop": stop_run, "resume": resume_run, "rm": remove_run,
+}  # fmt: skip
+
+
+# ---- models ---------------------------------------------------------------------------------------------------------
+
+
+def read_card(project: Project, name: str) -> Row:
+    """`model.json` of a model."""
+    path = project.models_folder / name / "model.json"
+    if name != Path(name).name or not path.is_file():
+        raise MiaError(
+            f"project {project.name} has no model {name!r}; there are: {', '.join(project.models()) or 'none'}"
+        )
+    try:
+        card: Row = json.loads(path.read_text())
+    except ValueError as error:
+        raise MiaError(f"{path} is damaged: {error}") from None
+    return card
+
+
+def model_rows(project: Project) -> list[Row]:
+    """The models of a project, newest first."""
+    rows = []
+    for name in project.models():
+        card = read_card(project, name)
+        rows.append({
+            "model": name, "task": card["task"], "classes": [c["name"] for c in card["classes"]],
+            "network": f"{card['network']['architecture']}/{card['network']['encoder']}",
+            "epochs": card["training"].get("epochs"), "metrics": card["metrics"],
+        })  # fmt: skip
+    return rows
+
+
+def format_models(rows: Sequence[Row]) -> str:
+    """A table of models."""
+    lines = [f"{'model':28}{'task':14}{'network':30}{'epochs':>7}  validation"]
+    lines += [
+        f"{r['model']:28}{r['task']:14}{r['network']:30}{r['epochs'] or 0:>7}  {_metrics_text(r['metrics'])}"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def remove_model(project: Project, name: str) -> None:
+    """Delete a model. Its predictions stay."""
+    read_card(project, name)
+    shutil.rmtree(project.models_folder / name)
+
+
+# ---- what info says -------------------------------------------------------------------------------------------------
+
+
+def format_info(report: Row) -> str:
+    """The facts of `imaging.describe.describe` as lines "name  value"; lists of problems and hints come last."""
+    lines = []
+    for key, value in report.items():
+        if key in ("kind", "problems", "hints", "warnings") or value in (None, "", [], {}):
+            continue
+        lines.append(f"{key.replace('_', ' '):18}{_plain(key, value)}")
+    for problem in report.get("problems", []):
+        lines.append(f"problem           {problem['file']}: {problem['problem']}")
+    lines += [f"warning           {warning}" for warning in report.get("warnings", [])]
+    lines += [f"hint              {hint['hint']}" for hint in report.get("hints", [])]
+    return "\n".join(lines)
+
+
+def _plain(key: str, value: Any) -> str:
+    if key == "axes_source":
+        return "guessed; set another order under [axes] in project.toml" if value == "guess" else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items() if entry is not None)
+    if isinstance(value, list):
+        return (" x " if key in ("shape", "pixel_size_um") else ", ").join(str(entry) for entry in value)
+    return str(value)
