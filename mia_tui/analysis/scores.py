@@ -57,12 +57,12 @@ def score_folders(
         For an unknown metric, missing predictions, ambiguous names, files that cannot be read or are no label images,
         and pairs that differ in size or number of frames.
     """
-    if metric not in METRIC_NAMES:
-        raise MiaError(f"unknown metric {metric!r}: give one of {', '.join(METRIC_NAMES)}")
+    if metric not in SCORERS:
+        raise MiaError(f"unknown metric {metric!r}: give one of {', '.join(SCORERS)}")
     pairing = pair_files(pred, truth)
     if pairing.unpaired_truth and not allow_missing:
         raise MiaError(_missing_message(pred, truth, pairing))
-    report = METRIC_NAMES[metric](pairing, thresholds)
+    report = SCORERS[metric](pairing, thresholds)
     return report | {
         "pred": str(pred),
         "truth": str(truth),
@@ -135,7 +135,7 @@ def _spread(classes: list[int], values: list[int], confusion: NDArray[np.int64])
     return whole
 
 
-METRIC_NAMES: dict[str, Callable[[Pairing, Sequence[float]], Result]] = {
+SCORERS: dict[str, Callable[[Pairing, Sequence[float]], Result]] = {
     "ap": _score_instances,
     "classes": _score_classes,
 }
