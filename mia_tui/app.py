@@ -102,6 +102,20 @@ class MiaApp(App[None]):
             name = self._history.pop()
             self.switch_mode(name)
 
+    async def action_quit(self) -> None:
+        """Quit when all edits are on disk. Runs are other processes and go on."""
+        for mode in SCREEN_CLASSES:
+            for screen in self._stack(mode):
+                if isinstance(screen, MiaScreen):
+                    await screen.settle()
+        self.exit()
+
+    def _stack(self, mode: str) -> list[Screen[Any]]:
+        try:
+            return self.get_screen_stack(mode)
+        except KeyError:  # never opened
+            return []
+
     async def open_project(self, folder: Path) -> None:
         """Load the project in `folder` and show its images. What was open before is closed; its runs go on.
 

@@ -112,9 +112,9 @@ class ImageScreen(MiaScreen):
 
         return Look(self.gamma, self.invert, self.hidden)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         if self._reader is not None:
-            self._reader.close()
+            await asyncio.to_thread(self._reader.close)
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 

@@ -183,6 +183,9 @@ class MiaScreen(Screen[None]):
     def enter(self, *_args: Any, **context: Any) -> None:
         """Called each time the app goes to this screen, after it was mounted, with what `go` was given."""
 
+    async def settle(self) -> None:
+        """Wait until everything a person did here is on disk. The app asks before it quits."""
+
     # ---- doing ------------------------------------------------------------------------------------------------------
 
     def disabled_reason(self, action_id: str) -> str | None:
