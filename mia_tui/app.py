@@ -1,8 +1,10 @@
 """The Textual app: its screens, its theme, and the way between them. Nothing here computes or reads images."""
 
+import asyncio
 import importlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from textual.theme import Theme
 
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
+from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.widgets.actions import MiaScreen
 
 SCREEN_CLASSES = {
@@ -58,7 +61,8 @@ class MiaApp(App[None]):
     project : Path, optional
         Project folder to open; without it the projects screen comes first.
     graphics : str
-        "auto", "cells", "kitty" or "sixel": how a still preview is drawn (see `widgets.still`).
+        "cells", "kitty" or "sixel": how a still picture is drawn, as `widgets.still.prepare_graphics` chose it before
+        the app starts. "auto" draws cells.
 
     Raises
     ------
@@ -79,7 +83,32 @@ class MiaApp(App[None]):
             self.add_mode(name, _opener(name))
         self._history: list[str] = []
         self.register_theme(THEME)
-        self.theme = THEME.name
+        settings, self._problem = load_settings()
+        self.theme = settings.theme if settings.theme in self.available_themes else THEME.name
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self._problem is not None:
+            self.notify(self._problem, severity="warning", markup=False)
+        if self.project is not None:
+            self._remember(self.project)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        self._in_thread(partial(save_setting, "theme", theme.name))
+
+    def _remember(self, project: Project) -> None:
+        self._in_thread(partial(remember_project, project.folder, project.name, project.task))
+
+    def _in_thread(self, write: Callable[[], None]) -> None:
+        """Write something that nobody waits for; a failure is said and harms nothing."""
+
+        async def run() -> None:
+            try:
+                await asyncio.to_thread(write)
+            except MiaError as error:
+                self.notify(str(error), severity="warning", markup=False)
+
+        self.run_worker(run(), group="settings")
 
     # ---- between screens --------------------------------------------------------------------------------------------
 
@@ -97,10 +126,9 @@ class MiaApp(App[None]):
             self.screen.enter(**context)
 
     def back(self) -> None:
-        """Show the screen before this one; the first screen stays."""
-        if self._history:
-            name = self._history.pop()
-            self.switch_mode(name)
+        """Show the screen before this one, in the end the projects screen."""
+        name = self._history.pop() if self._history else "projects"
+        self.switch_mode(name)
 
     async def action_quit(self) -> None:
         """Quit when all edits are on disk. Runs are other processes and go on."""
@@ -126,6 +154,7 @@ class MiaApp(App[None]):
         """
         self.project = Project.load(folder)
         await self._forget_screens()
+        self._remember(self.project)
         self.go("browser")
 
     async def _forget_screens(self) -> None:
@@ -160,4 +189,5 @@ def run(project: Path | None, graphics: str = "auto") -> None:
         raise MiaError("mia-tui needs a terminal. Without one use the commands: mia-tui --help lists them.")
     from mia_tui.widgets.still import prepare_graphics
 
-    MiaApp(project, prepare_graphics(graphics, os.environ)).run()
+    wanted = load_settings()[0].graphics if graphics == "auto" else graphics
+    MiaApp(project, prepare_graphics(wanted, os.environ)).run()
