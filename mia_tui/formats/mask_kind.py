@@ -126,5 +126,11 @@ def _mia_background(stats: MaskStats, *, sure: bool) -> str:
     inside = sum(stats.pixels[value] for value in others)
     if not stats.pixels[0]:
         return "255 is background (no pixel is 0), as the original MIA writes it"
-    background = stats.pixels[255] > (inside + stats.pixels[0] if sure else inside)
-    return "255 is background and 0 is not annotated, as the original MIA writes it" if background else ""
+    if stats.pixels[255] > (inside + stats.pixels[0] if sure else inside):
+        return "255 is background and 0 is not annotated, as the original MIA writes it"
+    if sure:
+        raise MiaError(
+            f"the masks hold 0, {', '.join(map(str, others[:5]))} and 255: 255 may be background (0 not annotated) or "
+            "an object. Say so by giving the kind: class or instance (or binary)."
+        )
+    return ""

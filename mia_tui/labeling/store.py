@@ -6,6 +6,7 @@ frame reads the snapshot and replays the newer lines. One process edits at a tim
 """
 
 import fcntl
+import glob
 import json
 import os
 import time
@@ -207,11 +208,14 @@ def _lock(path: Path) -> int:
     lock = path.with_suffix(".lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
+        left_behind = lock.exists()
         while True:
             handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _same_file(handle, lock):
+                    if left_behind:
+                        _remove_unfinished(path)
                     return handle
             except OSError:
                 os.close(handle)
@@ -233,6 +237,12 @@ def _same_file(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Take away the temporary files of a writer that was killed. Only under the lock."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def _unlock(path: Path, handle: int) -> None:
