@@ -17,7 +17,8 @@ from mia_tui import project as project_module
 from mia_tui.errors import MiaError
 from mia_tui.settings import RecentProject, forget_project, recent_projects
 from mia_tui.widgets.actions import Action, MiaScreen
-from mia_tui.widgets.wording import age, cell_text, short_path
+from mia_tui.widgets.table import cell_text, fill_table
+from mia_tui.widgets.wording import age, short_path
 
 _EMPTY = """[b]No projects yet[/b]
 
@@ -26,6 +27,8 @@ _EMPTY = """[b]No projects yet[/b]
 [b $accent]d[/]  demo: a project of simulated cells to try everything on
 
 [dim]Images stay where they are and are never written to.[/]"""
+
+COLUMNS = (("Project", "name"), ("Task", "task"), ("Opened", "opened"), ("Folder", "folder"))
 
 
 class ProjectsScreen(MiaScreen):
@@ -61,11 +64,6 @@ class ProjectsScreen(MiaScreen):
     def table(self) -> "DataTable[Text]":
         return self.query_one(DataTable)
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        for label, key in (("Project", "name"), ("Task", "task"), ("Opened", "opened"), ("Folder", "folder")):
-            self.table.add_column(label, key=key)
-
     def on_screen_resume(self) -> None:
         self._fill()
 
@@ -73,10 +71,7 @@ class ProjectsScreen(MiaScreen):
         self._projects, problem = recent_projects()
         if problem is not None:
             self.say(problem, "warning")
-        self.table.clear()
-        for recent in self._projects:
-            cells = (recent.name, recent.task, age(time.time() - recent.opened), short_path(recent.folder))
-            self.table.add_row(*map(Text, cells), key=str(recent.folder))
+        self._fill_table(frozenset())
         self.query_one("#empty-box").set_class(bool(self._projects), "-hidden")
         self.table.set_class(not self._projects, "-hidden")
         if self._projects:
@@ -92,10 +87,19 @@ class ProjectsScreen(MiaScreen):
             self.app.call_from_thread(self._mark_gone, gone)
 
     def _mark_gone(self, folders: list[Path]) -> None:
-        for folder in folders:
-            if str(folder) in self.table.rows:
-                note = cell_text(self.app, f"✗ missing  {short_path(folder)}", "text-warning")
-                self.table.update_cell(str(folder), "folder", note, update_width=True)
+        row = self.table.cursor_row
+        self._fill_table(frozenset(folders))
+        self.table.move_cursor(row=row)
+
+    def _fill_table(self, gone: frozenset[Path]) -> None:
+        rows = {}
+        for recent in self._projects:
+            texts = (recent.name, recent.task, age(time.time() - recent.opened))
+            folder = Text(short_path(recent.folder), no_wrap=True)
+            if recent.folder in gone:
+                folder = cell_text(self.app, f"✗ missing  {short_path(recent.folder)}", "text-warning")
+            rows[str(recent.folder)] = [*(Text(text, no_wrap=True) for text in texts), folder]
+        fill_table(self.table, COLUMNS, rows, most=200)
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 

@@ -217,19 +217,23 @@ def _legend(
     best_x: float | None,
     log: bool,
 ) -> list[Cell]:
-    """Title, marker, name and last value of every series, best epoch; the names go first where it is narrow."""
+    """Title, marker, name and last value of every series, best epoch; less of it where it is narrow."""
 
-    def build(*, names: bool, extras: bool) -> list[Cell]:
+    def build(gap: int, digits: int, *, extras: bool) -> list[Cell]:
         cells: list[Cell] = [(c, TEXT) for c in title]
         for number, (one, chosen) in enumerate(zip(series, points, strict=True)):
-            value = f"{chosen[-1][1]:.4g}" if chosen else "–"
-            cells += [(" ", TEXT)] * (3 if names else 2) + [(MARKERS[number], number), (" ", TEXT)]
-            cells += [(c, TEXT) for c in (f"{one.name} {value}" if names else value)]
+            value = f" {chosen[-1][1]:.{digits}g}" if chosen and digits else ""
+            cells += [(" ", TEXT)] * gap + [(MARKERS[number], number)] + [(c, TEXT) for c in f" {one.name}{value}"]
         if extras and best_x is not None:
-            cells += [(" ", TEXT)] * 3 + [(BEST_GLYPH, BEST)] + [(c, TEXT) for c in f" best {best_x:g}"]
+            cells += [(" ", TEXT)] * gap + [(BEST_GLYPH, BEST)] + [(c, TEXT) for c in f" best {best_x:g}"]
         return cells + ([(c, AXIS) for c in "   log"] if extras and log else [])
 
-    choices = [build(names=True, extras=True), build(names=True, extras=False), build(names=False, extras=False)]
+    choices = [
+        build(3, 4, extras=True),
+        build(3, 4, extras=False),
+        build(2, 3, extras=False),
+        build(2, 0, extras=False),
+    ]
     return next((cells for cells in choices if len(cells) <= width), choices[-1])
 
 
@@ -326,13 +330,13 @@ class LineChart(Widget):
     }  # fmt: skip
     DEFAULT_CSS = """
     LineChart {
-        height: 1fr; min-height: 4;
+        width: 1fr; height: 1fr; min-height: 4;
         & > .chart--axis { color: $text-muted; }
         & > .chart--text { color: $text; }
-        & > .chart--best { color: $text-success; }
+        & > .chart--best { color: $text-accent; }
         & > .chart--series-0 { color: $text-primary; }
         & > .chart--series-1 { color: $text-warning; }
-        & > .chart--series-2 { color: $text-accent; }
+        & > .chart--series-2 { color: $text-success; }
         & > .chart--series-3 { color: $text-error; }
     }
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -149,6 +150,8 @@ class Field(Widget):
     Field.-inline Input, Field.-inline Input.-textual-compact { width: 24; }
     Field.-inline Choice { width: auto; min-width: 24; }
     Field.-inline .note { width: 1fr; margin-left: 2; }
+    .-narrow Field.-inline .note { display: none; }
+    .-narrow Field.-inline.-wrong .note { display: block; }
     Field.-wrong .note { color: $text-error; }
     Field.-wrong .label { color: $text-error; }
     """
@@ -185,6 +188,12 @@ class Field(Widget):
     def note(self) -> str:
         """The hint or error in sight."""
         return str(self.query_one(".note", Static).content)
+
+    @property
+    def hint_fits(self) -> bool:
+        """Whether the whole hint is in sight."""
+        note = self.query_one(".note", Static)
+        return note.display and note.size.width >= cell_len(self.hint)
 
     def show_error(self, problem: str | None) -> None:
         """Put `problem` in the place of the hint; None brings the hint back."""

@@ -1,10 +1,6 @@
 """How times, numbers, paths and run states are written, the same on every screen."""
 
 from pathlib import Path
-from typing import Any
-
-from rich.text import Text
-from textual.app import App
 
 STATE_MARKS = {
     "queued": ("…", "text-muted"),
@@ -40,10 +36,3 @@ def short_path(path: Path) -> str:
     """`path` with the home folder written as `~`."""
     home, text = str(Path.home()), str(path)
     return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
-
-
-def cell_text(app: App[Any], text: str, token: str = "", *, right: bool = False) -> Text:
-    """A table cell: `text` as it is (never read as markup), in the theme colour `token`, e.g. "text-error"."""
-    color = app.theme_variables.get(token, "") if token else ""
-    style = color if color.startswith("#") and len(color) == 7 else ""
-    return Text(text, style=style, justify="right" if right else "left", no_wrap=True)

@@ -1,0 +1,257 @@
+"""The form that starts a training. Its fields are made from `engine.config.TrainConfig`: one truth for form, command
+line and run folder."""
+
+import asyncio
+import typing
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Input, Static
+
+from mia_tui.engine.config import TrainConfig, make_config, parse_value
+from mia_tui.jobs import control
+from mia_tui.project import Project
+from mia_tui.runfolder import new_run_name
+from mia_tui.screens.run_actions import need_project
+from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.form import Choice, Field, focus_neighbour
+
+_FOLDED = "▸ {count} more settings: ^o shows them"
+_OPEN = "▾ more settings: ^o folds them"
+
+
+class TrainingScreen(MiaScreen):
+    """Settings with good defaults; `^s` starts the training in a process of its own and shows it live."""
+
+    HEADING = "Train a model"
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("start", "ctrl+s", "Start", "Training", show=True),
+        Action("fold", "ctrl+o", "More settings", "Training", show=True),
+        Action("defaults", "ctrl+r", "Defaults", "Training", show=True),
+        Action("next", "down", "Next field", "Form"),
+        Action("previous", "up", "Previous field", "Form"),
+        Action("back", "escape", "Back", "General", show=True),
+    )
+    DEFAULT_CSS = """
+    TrainingScreen VerticalScroll { padding: 1 2 0 2; }
+    TrainingScreen #summary { color: $text-muted; margin-bottom: 1; }
+    TrainingScreen #fold { color: $text-muted; margin: 1 0; }
+    TrainingScreen #explain { height: 2; padding: 0 2; color: $text-muted; }
+    TrainingScreen #problem { height: auto; padding: 0 2; color: $text-error; }
+    TrainingScreen .-hidden { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._labelled: int | None = None
+
+    def compose_body(self) -> ComposeResult:
+        defaults = make_config({}).model_dump()
+        with VerticalScroll(can_focus=False):
+            yield Static(id="summary", markup=False)
+            yield Field("name", "Name of the model", Input(new_run_name("model"), compact=True))
+            for name in setting_names(basic=True):
+                yield _field(name, defaults[name])
+            yield Static(_FOLDED.format(count=len(setting_names(basic=False))), id="fold", markup=False)
+            with Vertical(id="advanced", classes="-hidden"):
+                for name in setting_names(basic=False):
+                    yield _field(name, defaults[name])
+        yield Static(id="problem", markup=False, classes="-hidden")
+        yield Static(id="explain", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#advanced").styles.height = "auto"
+        self.field("epochs").control.focus()
+
+    def on_screen_resume(self) -> None:
+        self._count_labels()
+
+    def enter(self, settings: dict[str, Any] | None = None, **context: Any) -> None:
+        """With `settings`, those of another training, the form is filled with them."""
+        if settings is not None:
+            self._fill({**make_config({}).model_dump(), **settings})
+
+    def field(self, name: str) -> Field:
+        """The field of a setting, or "name"."""
+        return self.query_one(f"#field-{name}", Field)
+
+    # ---- what is there to learn from --------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="labels")
+    def _count_labels(self) -> None:
+        project = self.host.project
+        if project is not None:
+            count = len(project.frames_under("labels"))
+            self.app.call_from_thread(self._show_summary, project, count)
+
+    def _show_summary(self, project: Project, count: int) -> None:
+        self._labelled = count
+        frames = f"{count:,} labelled frame{'' if count == 1 else 's'}"
+        classes = ", ".join(c.name for c in project.classes)
+        self.query_one("#summary", Static).update(f"{project.task}   {frames}   classes: {classes}")
+        self.refresh_bindings()
+
+    def disabled_reason(self, action_id: str) -> str | None:
+        if action_id == "start" and self._labelled == 0:
+            return "This project has no labels yet. Import masks on the images screen (g i) or with mia-tui import."
+        return super().disabled_reason(action_id)
+
+    # ---- filling in -------------------------------------------------------------------------------------------------
+
+    def on_descendant_focus(self) -> None:
+        self._explain()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._explain)
+
+    def _explain(self) -> None:
+        """Say in full what the focused setting does, where its line is too short for that."""
+        field = next((field for field in self.query(Field) if field.control.has_focus), None)
+        text = ""
+        if field is not None and field.field_name != "name" and not field.hint_fits:
+            text = _description(field.field_name)
+        self.query_one("#explain", Static).update(text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        for field in self.query(Field):
+            if field.control is event.input:
+                field.show_error(None)
+
+    def on_input_blurred(self, event: Input.Blurred) -> None:
+        field = next((field for field in self.query(Field) if field.control is event.input), None)
+        if field is not None:
+            field.show_error(self.problems().get(field.field_name))
+
+    def _texts(self) -> dict[str, str]:
+        return {field.field_name: field.text for field in self.query(Field)}
+
+    def problems(self) -> dict[str, str]:
+        """Setting -> what is wrong with it; "" for what concerns several."""
+        texts = self._texts()
+        name = texts.pop("name")
+        found = {"name": problem} if (problem := _check_name(name, self.host.project)) else {}
+        return {**found, **check_settings(texts)}
+
+    def _fill(self, values: dict[str, Any]) -> None:
+        for name in TrainConfig.model_fields:
+            if name in values:
+                self.field(name).control.value = to_text(values[name])
+
+    # ---- actions ----------------------------------------------------------------------------------------------------
+
+    def action_next(self) -> None:
+        focus_neighbour(list(self.query(Field)), 1)
+
+    def action_previous(self) -> None:
+        focus_neighbour(list(self.query(Field)), -1)
+
+    def on_choice_submitted(self) -> None:
+        self.action_next()
+
+    def on_input_submitted(self) -> None:
+        self.action_next()
+
+    def action_fold(self) -> None:
+        self._fold(not self.query_one("#advanced").has_class("-hidden"))
+
+    def _fold(self, folded: bool) -> None:
+        self.query_one("#advanced").set_class(folded, "-hidden")
+        text = _FOLDED.format(count=len(setting_names(basic=False))) if folded else _OPEN
+        self.query_one("#fold", Static).update(text)
+
+    def action_defaults(self) -> None:
+        self._fill(make_config({}).model_dump())
+        self._show_problems({})
+
+    async def action_start(self) -> None:
+        project = need_project(self.host.project)
+        problems = self.problems()
+        self._show_problems(problems)
+        if problems:
+            return
+        texts = self._texts()
+        name = texts.pop("name")
+        settings = make_config(parse(texts))
+        config = {"kind": "train", "device": settings.device, "train": settings.model_dump()}
+        run = await asyncio.to_thread(control.start, project, config, name)
+        self.field("name").control.value = new_run_name("model")
+        self.host.go("runs", run=run.path)
+
+    def _show_problems(self, problems: dict[str, str]) -> None:
+        """Say each problem at its field (unfolding it), what concerns several below the form; go to the first."""
+        for field in self.query(Field):
+            field.show_error(problems.get(field.field_name))
+        general = self.query_one("#problem", Static)
+        general.update(f"✗ {problems['']}" if "" in problems else "")
+        general.set_class("" not in problems, "-hidden")
+        names = [name for name in problems if name]
+        if set(names) & set(setting_names(basic=False)):
+            self._fold(False)
+        if names:
+            self.call_after_refresh(self.field(names[0]).control.focus)
+
+
+# ---- fields and settings --------------------------------------------------------------------------------------------
+
+
+def setting_names(*, basic: bool) -> list[str]:
+    """Settings of the top of the form (`basic`) or of the folded part, in their order."""
+    return [
+        name
+        for name, info in TrainConfig.model_fields.items()
+        if bool(isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("basic")) == basic
+    ]
+
+
+def _description(name: str) -> str:
+    return TrainConfig.model_fields[name].description or ""
+
+
+def _field(name: str, default: Any) -> Field:
+    """The form field of a setting: a choice for a few fixed texts, else a line of text."""
+    annotation = TrainConfig.model_fields[name].annotation
+    fixed = typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+    control = Choice(fixed, str(default)) if fixed else Input(to_text(default), compact=True)
+    return Field(name, name.replace("_", " ").capitalize(), control, hint=_description(name))
+
+
+def to_text(value: Any) -> str:
+    """A setting as the form shows it: None is empty, a list is comma separated."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parse(texts: dict[str, str]) -> dict[str, Any]:
+    """The texts of the form as `TrainConfig` takes them."""
+    return {name: parse_value(text, name) for name, text in texts.items()}
+
+
+def check_settings(texts: dict[str, str]) -> dict[str, str]:
+    """Setting -> what is wrong with its text; a rule over several settings is said at the first one it names."""
+    try:
+        TrainConfig(**parse(texts))
+    except ValidationError as error:
+        found: dict[str, str] = {}
+        for item in error.errors():
+            message = item["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+            where = str(item["loc"][0]) if item["loc"] else next((n for n in texts if n in message.split()), "")
+            found.setdefault(where, message)
+        return found
+    return {}
+
+
+def _check_name(name: str, project: Project | None) -> str | None:
+    if not name or name.startswith(".") or "/" in name or name != name.strip():
+        return "use letters, digits, - and _"
+    if project is not None:
+        for folder in (project.models_folder, project.runs_folder):
+            if (folder / name).exists():
+                return f"{folder.name}/{name} exists: choose another name"
+    return None
