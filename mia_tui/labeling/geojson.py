@@ -222,7 +222,10 @@ def area_of(feature: Feature) -> tuple[BaseGeometry, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A frame as read from a collection. `revision` is None for a file that another program wrote."""
+    """A frame as read from a collection.
+
+    `revision` is None for a file that another program wrote; unless the caller knows it, the size is 0 x 0 then.
+    """
 
     frame: FrameLabels
     revision: int | None
@@ -263,9 +266,7 @@ def parse_collection(document: Any, size: tuple[int, int] | None) -> Parsed:
 
 def _meta(meta: Any, size: tuple[int, int] | None) -> tuple[int, int, int | None, int, frozenset[int]]:
     if meta is None:
-        if size is None:
-            raise ValueError("another program wrote it and it does not say how large the image is")
-        return *size, None, 1, frozenset()
+        return *(size or (0, 0)), None, 1, frozenset()
     try:
         height, width = int(meta["height"]), int(meta["width"])
         revision, next_id = int(meta["revision"]), int(meta["next_id"])

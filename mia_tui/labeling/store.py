@@ -139,6 +139,11 @@ def _load(path: Path, size: tuple[int, int] | None) -> _Loaded | None:
             f"{path} was replaced by another program and {journal_path.name} still holds edits of the file before it. "
             f"Nothing was changed. Move {journal_path.name} away to go on with the new file, or put the old one back."
         )
+    if parsed.revision is None and size is None:
+        raise MiaError(
+            f"{path} was written by another program and does not say how large its image is. Move it out of the labels "
+            "and import it with: mia-tui import PROJECT FILE --format geojson"
+        )
     frame = replay(journal_path, journal, parsed.frame, parsed.revision or 0)
     return _Loaded(frame, journal, parsed.revision, stamp)
 

@@ -173,7 +173,7 @@ def test_real_label_images_come_back_exactly():
         check_round_trip(tifffile.imread(path))
 
 
-# ---- fill ---
+# ---- fill ------------------------------------------------------------------------------------------------------------
 
 coordinate = st.floats(-12, 32, allow_nan=False, width=32)
 points = st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=12)
@@ -233,7 +233,7 @@ def test_thin_shapes_between_centres_fill_nothing():
     assert painted(box(2.6, 0, 3.4, 10), (10, 10)).sum() == 0
 
 
-# ---- whole frames ---
+# ---- whole frames ----------------------------------------------------------------------------------------------------
 
 
 def test_label_image_takes_the_smallest_type_that_holds_the_ids_and_paints_in_order():
