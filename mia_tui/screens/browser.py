@@ -1,6 +1,7 @@
 """The images of a project: a tree, the image as cells, what lies over it, and what can be done with it."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -46,8 +47,7 @@ class BrowserScreen(ImageScreen):
         Action("predictions", "d", "Predictions", "Overlays", show=True),
         Action("ids", "number_sign", "Ids of the objects", "Overlays"),
         Action("model", "M", "Choose the model whose predictions are shown", "Overlays"),
-        *LOOK_ACTIONS,
-        Action("contrast", "c", "Contrast", "Contrast", show=True),
+        *(replace(action, show=action.id == "contrast") for action in LOOK_ACTIONS),
         *VIEW_ACTIONS,
         Action("still", "s", "Sharp picture", "View"),
         Action("predict", "P", "Predict images with a model", "Do"),
