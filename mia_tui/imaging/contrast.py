@@ -1,5 +1,6 @@
 """Values to what the eye sees. Display only: nothing measured or trained on passes through here."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,10 +76,11 @@ def _subsample(channel: Array, budget: int) -> Array:
 def _range(values: Array, low: float, high: float) -> tuple[float, float]:
     if values.size == 0:
         return 0.0, 1.0
-    black, white = (float(v) for v in np.percentile(values, [low, high]))
-    if white <= black:
+    with np.errstate(over="ignore", invalid="ignore"):
+        black, white = (float(v) for v in np.percentile(values, [low, high]))
+    if not -np.inf < black < white < np.inf:
         black, white = float(values.min()), float(values.max())
-    return (black, white) if white > black else (black, black + 1.0)
+    return (black, white) if white > black else (black, max(black + 1.0, math.nextafter(black, math.inf)))
 
 
 def to_display(
@@ -129,10 +131,10 @@ def to_display(
 
 
 def _stretch(channel: Array, limit: tuple[float, float], gamma: float) -> Array:
-    """One channel as uint8: through a table for 8- and 16-bit values, by arithmetic for the rest."""
+    """One channel as uint8: through a table where the pixels outnumber its entries, else by arithmetic."""
     if channel.dtype == np.bool_:
         channel = channel.view(np.uint8)
-    if channel.dtype in (np.uint8, np.uint16):
+    if channel.dtype in (np.uint8, np.uint16) and channel.size > np.iinfo(channel.dtype).max:
         values = np.arange(np.iinfo(channel.dtype).max + 1, dtype=np.float32)
         table: Array = _brightness(values, limit, gamma)[channel]
         return table
@@ -141,7 +143,8 @@ def _stretch(channel: Array, limit: tuple[float, float], gamma: float) -> Array:
 
 def _brightness(values: Array, limit: tuple[float, float], gamma: float) -> Array:
     black, white = limit
-    kind = np.float32 if values.dtype.itemsize <= 4 and values.dtype.kind == "f" else np.float64
+    exact = np.finfo(np.float32).nmant + 1
+    kind = np.float64 if values.dtype.itemsize * 8 > (32 if values.dtype.kind == "f" else exact) else np.float32
     scaled: Array = values.astype(kind)
     span = max(white - black, 1e-37)
     with np.errstate(over="ignore", invalid="ignore"):

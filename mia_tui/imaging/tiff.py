@@ -92,6 +92,8 @@ class _TiffReader:
         promised = (self.file.is_imagej and kind not in ("imagej", "ome")) or (self.file.is_shaped and kind != "shaped")
         if promised or any(sign in line for line in log for sign in _BROKEN_CHAIN):
             raise self._truncated(f": it holds {len(self.file.pages)} complete pages and should hold more")
+        if self.page.samplesperpixel < 1:
+            raise MiaError(f"{self.path} has no channels: it says 0 samples per pixel. Export it again.")
         if prod(self.first.shape) == 0:
             raise MiaError(f"{self.path} has no pixels: its shape is {text_shape(self.first.shape)}.")
         if self.page.dtype is None or self.page.dtype.kind not in "buif":

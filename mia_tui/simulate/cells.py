@@ -21,6 +21,7 @@ _COHESION = {"sparse": 0.0, "medium": 0.0, "touching": 0.25}
 """How strongly two nuclei that part are pulled together again."""
 FULL = 0.75
 """Covered share of the world past which nothing more fits; contact inhibition stops divisions a little before."""
+_TRIES = 100
 _WAVES = np.arange(2, 6)
 """Angular frequencies of an outline's deformation."""
 
@@ -155,29 +156,33 @@ def populate(world: World, cells: int) -> list[Cell]:
 
 
 def _free_place(world: World, others: list[Cell], cell: Cell, *, inside: bool) -> Array:
-    """The first of up to 100 random places where `cell` has room, else the one with the most room."""
-    rng, best, best_gap = world.rng, np.zeros(2), -np.inf
-    positions = np.array([c.position for c in others]).reshape(-1, 2)
-    radii = np.array([c.radius for c in others])
-    for _ in range(100):
-        if others and rng.random() < _CLUSTERED[world.density]:
-            neighbour = int(rng.integers(len(others)))
-            angle = rng.uniform(0, 2 * np.pi)
-            reach = 1.02 * _REST[world.density] * (radii[neighbour] + cell.radius)
-            place = (positions[neighbour] + reach * np.array([np.sin(angle), np.cos(angle)])) % world.box
-        else:
-            place = rng.uniform(0, 1, 2) * world.box
-        local = place - world.margin
-        if inside != bool((local >= 0).all() and (local < [world.height, world.width]).all()):
-            continue
-        apart = np.abs(positions - place)
-        distance = np.hypot(*np.minimum(apart, world.box - apart).T)
-        gap = float(np.min(distance / (radii + cell.radius), initial=np.inf))
-        if gap >= 0.97 * _REST[world.density]:
-            return np.asarray(place)
-        if gap > best_gap:
-            best, best_gap = place, gap
-    return np.asarray(best) if best_gap > -np.inf else rng.uniform(0, 1, 2) * world.box
+    """The first of 100 random places where `cell` has room, else the one with the most room."""
+    rng, rest = world.rng, _REST[world.density]
+    positions = np.array([other.position for other in others]).reshape(-1, 2)
+    radii = np.array([other.radius for other in others])
+    places = rng.uniform(0, 1, (_TRIES, 2)) * world.box
+    beside = rng.random(_TRIES) < _CLUSTERED[world.density]
+    angle = rng.uniform(0, 2 * np.pi, _TRIES)
+    if others:
+        neighbour = rng.integers(len(others), size=_TRIES)
+        reach = 1.02 * rest * (radii[neighbour] + cell.radius)[:, None]
+        near = positions[neighbour] + reach * np.column_stack([np.sin(angle), np.cos(angle)])
+        places = np.where(beside[:, None], near % world.box, places)
+    if inside and not _in_view(world, places).any():
+        places[-1] = world.margin + rng.uniform(0, 1, 2) * (world.height, world.width)
+    apart = np.abs(places[:, None] - positions)
+    distance = np.hypot(*np.moveaxis(np.minimum(apart, world.box - apart), -1, 0))
+    gap = np.min(distance / (radii + cell.radius), axis=1, initial=np.inf)
+    gap[_in_view(world, places) != inside] = -1.0
+    free = np.flatnonzero(gap >= 0.97 * rest)
+    place: Array = places[free[0] if free.size else np.argmax(gap)]
+    return place
+
+
+def _in_view(world: World, places: Array) -> Array:
+    local = places - world.margin
+    inside: Array = np.all((local >= 0) & (local < [world.height, world.width]), axis=1)
+    return inside
 
 
 def _push(world: World, population: list[Cell]) -> None:

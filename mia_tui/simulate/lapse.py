@@ -77,7 +77,7 @@ def simulate(
     if cells < 0 or cells * np.pi * radius**2 > FULL * height * width:
         raise MiaError(f"{cells} cells of radius {radius:g} do not fit into {height} x {width} pixels.")
     motion, textures, camera = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-    world = World(height, width, 4 * radius, radius, density, cycle, speed, drift, divisions, motion)
+    world = World(height, width, 2.5 * radius, radius, density, cycle, speed, drift, divisions, motion)
     optics = optics or Optics()
     field, light = texture_field(textures), illumination(height, width, optics.unevenness, textures)
     images = np.empty((frames, height, width), np.uint16)

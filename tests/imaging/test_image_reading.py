@@ -35,7 +35,9 @@ def whole(image: Image) -> np.ndarray:
 # ---- TIFF -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"]
+)
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_pixel_types_and_byte_orders(tmp_path, dtype, order) -> None:
     data = noise((3, 20, 17), dtype)
@@ -297,7 +299,9 @@ def test_jpeg_keeps_its_stored_pixels(tmp_path) -> None:
 def test_one_plane_reads_one_plane(tmp_path, kind) -> None:
     data = np.broadcast_to(np.arange(40, dtype=np.uint16)[:, None, None], (40, 256, 256))
     time = {"metadata": {"axes": "TYX"}}
-    options = {"imagej": {"imagej": True, **time}, "ome": {"ome": True, **time}, "plain": {"metadata": None}}.get(kind, {})
+    options = {"imagej": {"imagej": True, **time}, "ome": {"ome": True, **time}, "plain": {"metadata": None}}.get(
+        kind, {}
+    )
     if kind == "zlib":
         data, options = noise(data.shape), {"compression": "zlib", "metadata": None}
     path = tmp_path / ("a.ome.tif" if kind == "ome" else "a.tif")
@@ -313,7 +317,10 @@ def test_one_plane_reads_one_plane(tmp_path, kind) -> None:
     np.testing.assert_array_equal(plane[0], data[39])
 
 
-@pytest.mark.parametrize("options", [{"imagej": True, "metadata": {"axes": "TYX"}}, {"compression": "zlib"}, {"metadata": None}, {"tile": (32, 32)}])
+@pytest.mark.parametrize(
+    "options",
+    [{"imagej": True, "metadata": {"axes": "TYX"}}, {"compression": "zlib"}, {"metadata": None}, {"tile": (32, 32)}],
+)
 def test_threads_read_side_by_side(tmp_path, options) -> None:
     data = noise((24, 100, 100))
     tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", **options)
