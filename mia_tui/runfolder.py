@@ -17,7 +17,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -180,7 +179,7 @@ class RunFolder:
 
 # ---- locks ----------------------------------------------------------------------------------------------------------
 
-LOCK_PATIENCE_S = 0.1
+LOCK_PATIENCE_S = 0.5
 """How long `lock_file` insists: somebody who only looks (`is_lock_held`) holds the lock for some microseconds."""
 
 
@@ -285,8 +284,8 @@ def _created(path: Path) -> float:
 
 
 def new_run_name(stem: str) -> str:
-    """A fresh name for a run or model: `<stem>-<month><day>-<hour><minute>-<3 letters>`."""
-    return f"{stem}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)[:3]}"
+    """A fresh name for a run or model: `<stem>-<month><day>-<hour><minute>-<3 hex digits>`."""
+    return f"{stem}-{time.strftime('%m%d-%H%M')}-{os.urandom(2).hex()[:3]}"
 
 
 def boot_id() -> str:

@@ -1,6 +1,7 @@
 """The run folder: what is written can be read back, whoever died while writing; locks end with their owners."""
 
 import dataclasses
+import fcntl
 import json
 import os
 import subprocess
@@ -16,7 +17,6 @@ from mia_tui.runfolder import (
     Status,
     is_lock_held,
     list_runs,
-    lock_file,
     new_run_name,
     process_start,
 )
@@ -145,27 +145,31 @@ def test_looking_at_the_lock_writes_nothing(run):
     assert not run.lock.exists()
 
 
-def test_looking_does_not_keep_others_from_locking(tmp_path):
-    """A reader polls as fast as it can; whoever locks meanwhile must get the lock every time."""
-    path, stop = tmp_path / "lock", threading.Event()
+def test_somebody_who_only_looks_does_not_keep_others_from_locking(run, monkeypatch):
+    run.lock.touch()
+    looker = os.open(run.lock, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)  # what `is_lock_held` does for some microseconds
+    waits = []
 
-    def look():
-        while not stop.is_set():
-            is_lock_held(path)
+    def looker_leaves(seconds):
+        if not waits:
+            os.close(looker)
+        waits.append(seconds)
 
-    readers = [threading.Thread(target=look) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    try:
-        for _ in range(100):
-            handle = lock_file(path, patience_s=5)
-            assert handle is not None
-            assert is_lock_held(path)
-            os.close(handle)
-    finally:
-        stop.set()
-        for reader in readers:
-            reader.join()
+    monkeypatch.setattr("mia_tui.runfolder.time.sleep", looker_leaves)
+    handle = run.acquire_lock()
+    assert handle is not None
+    assert waits
+    os.close(handle)
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_the_holder(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    looker = os.open(path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    assert not is_lock_held(path)
+    os.close(looker)
 
 
 def test_runs_are_listed_newest_first_and_one_damaged_does_not_hide_the_others(run):

@@ -16,7 +16,7 @@ from mia_tui.runfolder import RunFolder
 STAND_IN = Path(__file__).with_name("stand_in_worker.py")
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=60.0):
     """Poll until the condition holds and return what it returned; fail after the deadline."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
