@@ -144,6 +144,8 @@ def _check_size(document: Feature, path: Path, size: tuple[int, int]) -> None:
 
 
 def _frame(feature: Feature, frames: list[str]) -> str:
+    if not isinstance(feature.get("geometry"), dict):
+        raise ValueError("it has no geometry")
     plane = feature["geometry"].get("plane") or feature.get("plane") or {}
     t, z = int(plane.get("t", 0)), int(plane.get("z", 0))
     name = frame_name(t, z, single=len(frames) == 1)

@@ -72,8 +72,6 @@ def guess_kind(stats: MaskStats, classes: int, forced: str = "auto") -> Guess:
     MiaError
         When the values have no sound meaning of that kind.
     """
-    if forced not in KINDS:
-        raise MiaError(f"unknown kind of mask {forced!r}: choose one of {', '.join(KINDS)}")
     values = stats.objects
     mia = _mia_background(stats, sure=forced == "auto")
     if forced == "auto":
@@ -89,6 +87,12 @@ def guess_kind(stats: MaskStats, classes: int, forced: str = "auto") -> Guess:
             "import them as instance masks; else number the classes 1, 2, 3 ..."
         )
     return guess
+
+
+def check_kind(kind: str) -> None:
+    """Raise `MiaError` for a kind that is none."""
+    if kind not in KINDS:
+        raise MiaError(f"unknown kind of mask {kind!r}: choose one of {', '.join(KINDS)}")
 
 
 def _guess_plain(stats: MaskStats, classes: int) -> Guess:

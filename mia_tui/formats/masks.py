@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia_tui.errors import MiaError
-from mia_tui.formats.mask_kind import Guess, MaskStats, guess_kind
+from mia_tui.formats.mask_kind import Guess, MaskStats, check_kind, guess_kind
 from mia_tui.formats.pairing import pair
 from mia_tui.formats.report import ExportReport, ImportReport, checked_destination, exported_frames, shown
 from mia_tui.imaging.image import Image, open_image, open_ref
@@ -54,6 +54,7 @@ def import_masks(
     MiaError
         When nothing can be paired, or the values have no sound meaning.
     """
+    check_kind(kind)
     pairs = pair(project, source, split, IMAGE_SUFFIXES)
     report = ImportReport(
         project, unpaired_images=pairs.unpaired_images, unpaired_files=pairs.unpaired_files, problems=pairs.problems

@@ -93,7 +93,7 @@ def _points(listed: Any) -> np.ndarray:
 
 def feature_of(item: LabelObject, colors: Colors, *, salt: str = "") -> Feature:
     """The feature of an object. `colors` are `#RRGGBB` by class name; `salt` makes its UUID differ between files."""
-    classification: dict[str, Any] = {**item.extra.get("classification", {}), "name": item.label_class}
+    classification: dict[str, Any] = {"name": item.label_class, **item.extra.get("classification", {})}
     if item.label_class in colors:
         classification["color"] = rgb(colors[item.label_class])
     properties: dict[str, Any] = {"objectType": "annotation", **item.extra.get("properties", {}), "id": item.id}
