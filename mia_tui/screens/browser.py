@@ -195,7 +195,11 @@ class BrowserScreen(ImageScreen):
     def _overlay_text(self) -> Content:
         if self.shown is None:
             return Content("")
-        parts: list[Any] = ["━ ", _count(self.shown.labels, "label") if self._show_labels else ("labels off", "dim")]
+        parts = [
+            *self.channel_parts(),
+            "━ ",
+            _count(self.shown.labels, "label") if self._show_labels else ("labels off", "dim"),
+        ]
         if self._model is not None:
             count = _count(self.shown.predictions, "predicted")
             parts += ["   ┅ ", count if self._show_predictions else ("predictions off", "dim"), f" by {self._model}"]

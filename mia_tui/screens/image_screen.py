@@ -204,10 +204,11 @@ class ImageScreen(MiaScreen):
         look += [f"gamma {self.gamma:g}"] if self.gamma != 1 else []
         look += ["inverted"] if self.invert else []
         parts: list[Any] = ["x ", (f"{x}", "$text"), "  y ", (f"{y}", "$text"), "  value ", (values, "$text")]
-        parts += ["   ", "   ".join([*planes, f"zoom {self.canvas.scale_text}", *look]), *self._channel_parts()]
+        parts += ["   ", "   ".join([*planes, f"zoom {self.canvas.scale_text}", *look])]
         return Content.assemble(*parts)
 
-    def _channel_parts(self) -> list[Any]:
+    def channel_parts(self) -> list[Any]:
+        """A box per channel, filled when it is shown; nothing for an image of one channel."""
         if self.shown is None or self.shown.info.sizes[1] < 2:
             return []
         from mia_tui.screens.frames import channel_colors
@@ -215,9 +216,9 @@ class ImageScreen(MiaScreen):
         info = self.shown.info
         visible = self.look.visible(info.sizes[1])
         colors = dict(zip(visible, channel_colors(info, visible), strict=True))
-        parts: list[Any] = ["  "]
+        parts: list[Any] = []
         for c, name in enumerate(info.channel_names[: info.sizes[1]]):
-            parts += [" ", ("■" if c in colors else "□", colors.get(c, "")), f" {c + 1} {name}"]
+            parts += [("■" if c in colors else "□", colors.get(c, "")), f" {c + 1} {name}   "]
         return parts
 
     # ---- actions ----------------------------------------------------------------------------------------------------
