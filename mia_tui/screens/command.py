@@ -33,30 +33,41 @@ async def run_command(arguments: Sequence[str], on_line: Callable[[str], None]) 
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        out, said = await asyncio.gather(process.stdout.read(), _narrate(process.stderr, on_line))
+        said, complained = await asyncio.gather(_lines(process.stdout, on_line), _lines(process.stderr, on_line))
         code = await process.wait()
     finally:
         await _end(process)
-    last = out.decode(errors="replace").strip().rpartition("\n")[2]
+    value = _parse(said[-1] if said else "")
     if code != 0:
-        raise MiaError(said or last or f"mia-tui {arguments[0]} ended with exit code {code}")
-    try:
-        value: dict[str, Any] = json.loads(last)
-    except ValueError:
-        raise MiaError(f"mia-tui {arguments[0]} did not say what it did, but: {last[:200] or 'nothing'}") from None
+        reason = value.get("error") or "\n".join(complained[-5:]) or f"it ended with exit code {code}"
+        raise MiaError(f"mia-tui {arguments[0]}: {reason}")
+    if not value:
+        raise MiaError(f"mia-tui {arguments[0]} did not say what it did")
     return value
 
 
-async def _narrate(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> str:
-    """Hand on each line (also those rewritten with a carriage return); return the last ones, for an error."""
-    tail: list[str] = []
-    rest = ""
-    while chunk := await stream.read(4096):
-        *lines, rest = (rest + chunk.decode(errors="replace")).replace("\r", "\n").split("\n")
-        for line in filter(None, (line.strip() for line in lines)):
-            tail = [*tail[-4:], line]
-            on_line(line)
-    return "\n".join([*tail, rest.strip()] if rest.strip() else tail)
+async def _lines(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> list[str]:
+    """The last lines of a stream; each is handed on as it comes (JSON is not), also one rewritten in place."""
+    kept: list[str] = []
+    rest = b""
+    while True:
+        chunk = await stream.read(65536)
+        *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in (part.decode(errors="replace").strip() for part in (whole if chunk else [*whole, rest])):
+            if line:
+                kept = [*kept[-20:], line]
+                if not line.startswith("{"):
+                    on_line(line)
+        if not chunk:
+            return kept
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -22,6 +22,14 @@ from mia_tui.widgets.form import Choice, Field, focus_neighbour
 _FOLDED = "▸ {count} more settings: ^o shows them"
 _OPEN = "▾ more settings: ^o folds them"
 
+_SHORTER = (
+    ("Input should be", "must be"),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    ("greater than", "more than"),
+    ("a valid number, unable to parse string as a number", "a number"),
+)
+
 
 class TrainingScreen(MiaScreen):
     """Settings with good defaults; `^s` starts the training in a process of its own and shows it live."""
@@ -240,11 +248,20 @@ def check_settings(texts: dict[str, str]) -> dict[str, str]:
     except ValidationError as error:
         found: dict[str, str] = {}
         for item in error.errors():
-            message = item["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+            message = _in_short(item["msg"].removeprefix("Value error, "))
             where = str(item["loc"][0]) if item["loc"] else next((n for n in texts if n in message.split()), "")
             found.setdefault(where, message)
         return found
     return {}
+
+
+def _in_short(message: str) -> str:
+    """A message of pydantic in words that fit beside a field: "must be at least 1"."""
+    if "valid integer" in message:
+        return "must be a whole number"
+    for long, short in _SHORTER:
+        message = message.replace(long, short)
+    return message
 
 
 def _check_name(name: str, project: Project | None) -> str | None:

@@ -208,7 +208,7 @@ class Field(Widget):
 
 def focus_neighbour(fields: Sequence[Field], step: int) -> bool:
     """Focus the field before (-1) or behind (1) the focused one; False when there is none."""
-    shown = [field for field in fields if field.region.height and field.display]
+    shown = [field for field in fields if all(node.display for node in field.ancestors_with_self if node.is_attached)]
     at = next((i for i, field in enumerate(shown) if field.control.has_focus), None)
     if at is None or not 0 <= at + step < len(shown):
         return False

@@ -17,7 +17,8 @@ from mia_tui.jobs import control
 from mia_tui.jobs.liveness import current_status
 from mia_tui.jobs.watch import RunHistory
 from mia_tui.runfolder import ENDED, RunFolder, process_start
-from mia_tui.screens.run_view import LogScreen, RunScreen, log_lines, loss_series
+from mia_tui.screens.run_details import LogScreen, log_lines
+from mia_tui.screens.run_view import RunScreen, loss_series
 from mia_tui.screens.runs import Lister, RunsScreen
 from mia_tui.widgets.chart import LineChart
 from mia_tui.widgets.form import ConfirmScreen

@@ -1,0 +1,87 @@
+"""Tables of the results screen: found, read, sorted, summed up, written. Called in threads; Arrow, slow to import, is
+imported when the first table is shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+SCORES = {
+    "ap": "accuracy", "f1": "f1", "precision": "precision", "recall": "recall", "panoptic": "panoptic_quality",
+}  # fmt: skip
+"""Column of the table of scores -> metric of `analysis.matching`."""
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Tables in a folder, the newest first."""
+    found = [path for path in folder.glob("*") if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def predicted_models(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*") if path.is_dir())
+
+
+def read(path: Path) -> "pa.Table":
+    from mia_tui.analysis.tables import read_table
+
+    return read_table(path)
+
+
+def write(table: "pa.Table", path: Path) -> None:
+    from mia_tui.analysis.tables import write_table
+
+    write_table(table, path)
+
+
+def per_image(table: "pa.Table") -> "pa.Table":
+    from mia_tui.analysis.tables import summarise
+
+    return summarise(table)
+
+
+def in_order(table: "pa.Table", order: str) -> "pa.Table":
+    name = order.removeprefix("-")
+    return table.sort_by([(name, "descending" if order.startswith("-") else "ascending")])
+
+
+def score_table(answer: dict[str, Any]) -> "pa.Table":
+    """The scores of `mia-tui evaluate` as a table: one row per IoU threshold and way of averaging."""
+    import pyarrow as pa
+
+    rows = [
+        {"iou": total["threshold"], "over": over, **_scores(total[kind])}
+        for kind, over in (("pooled", "objects"), ("mean_over_images", "images"))
+        for total in answer["totals"]
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _scores(found: dict[str, float]) -> dict[str, float | None]:
+    return {name: found.get(key) for name, key in SCORES.items()}
+
+
+def not_a_table(text: str) -> str | None:
+    """What is wrong with a path that a table should be written to."""
+    path = Path(text).expanduser().absolute()
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        return "end the name with .csv or .parquet"
+    if path.is_dir():
+        return "is a folder: give a file name"
+    return None if path.parent.is_dir() else f"no such folder: {path.parent}"
+
+
+def cell(value: Any) -> Text:
+    """A value of a table: numbers to the right, four digits of a fraction, "" for a missing one."""
+    if value is None:
+        return Text("")
+    if isinstance(value, float):
+        text = f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+        return Text(text, justify="right", no_wrap=True)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Text(str(value), justify="right", no_wrap=True)
+    return Text(str(value), no_wrap=True, overflow="ellipsis")
