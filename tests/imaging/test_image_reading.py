@@ -2,6 +2,9 @@
 
 import itertools
 import os
+import subprocess
+import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 
+from mia_tui.errors import MiaError
 from mia_tui.imaging.image import Image, open_image
 
 RNG = np.random.default_rng(5)
@@ -131,6 +135,34 @@ def test_ome_tiff(tmp_path) -> None:
         assert info.frame_interval == pytest.approx(120.0)
         assert info.channel_names == ("DAPI", "GFP", "RFP")
         np.testing.assert_array_equal(whole(image), data)
+
+
+def test_ome_tiff_in_two_files(tmp_path) -> None:
+    data = noise((4, 20, 30))
+    planes = "".join(
+        f'<TiffData IFD="{t % 2}" FirstT="{t}" PlaneCount="1"><UUID FileName="{name}.ome.tif">urn:uuid:{name}</UUID>'
+        "</TiffData>"
+        for t, name in enumerate("aabb")
+    )
+    for name, part in (("a", data[:2]), ("b", data[2:])):
+        xml = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{name}">'
+            '<Image ID="Image:0">'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" SizeC="1" SizeZ="1" '
+            f'SizeT="4"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
+        )
+        path = tmp_path / f"{name}.ome.tif"
+        tifffile.imwrite(path, part, description=xml, metadata=None, photometric="minisblack")
+    for name in "ab":
+        with open_image(tmp_path / f"{name}.ome.tif") as image, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert image.info.axes == "TYX"
+            np.testing.assert_array_equal(whole(image)[:, 0, 0], data)
+    (tmp_path / "b.ome.tif").unlink()
+    with open_image(tmp_path / "a.ome.tif") as image:
+        np.testing.assert_array_equal(image.plane(1)[0], data[1])
+        with pytest.raises(MiaError, match=r"a\.ome\.tif: plane 2 is missing"):
+            image.plane(2)
 
 
 def test_pyramid_shows_its_largest_level(tmp_path) -> None:
@@ -337,3 +369,11 @@ def test_the_result_may_be_written_to(tmp_path) -> None:
         plane = image.plane()
         plane += 1
         np.testing.assert_array_equal(image.plane()[0], data[0])
+
+
+def test_importing_costs_no_more_than_numpy() -> None:
+    modules = "image, contrast, describe, tiff, raster, series"
+    heavy = {"tifffile", "PIL", "imagecodecs", "scipy", "cv2", "skimage", "shapely", "pydantic", "torch"}
+    code = f"import sys; from mia_tui.imaging import {modules}; print(*({heavy!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
