@@ -1,6 +1,7 @@
 """Tables of the results screen: found, read, sorted, summed up, written. Called in threads; Arrow, slow to import, is
 imported when the first table is shown."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,27 @@ def not_a_table(text: str) -> str | None:
     return None if path.parent.is_dir() else f"no such folder: {path.parent}"
 
 
-def cell(value: Any) -> Text:
-    """A value of a table: numbers to the right, four digits of a fraction, "" for a missing one."""
-    if value is None:
-        return Text("")
-    if isinstance(value, float):
-        text = f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
-        return Text(text, justify="right", no_wrap=True)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Text(str(value), justify="right", no_wrap=True)
-    return Text(str(value), no_wrap=True, overflow="ellipsis")
+def page_cells(table: "pa.Table", start: int, count: int) -> dict[str, list[Text]]:
+    """Row number -> cells of the rows from `start` on; the numbers of a column share one format."""
+    page = table.slice(start, count)
+    columns = [_cells(column.to_pylist()) for column in page.columns]
+    return {str(start + row): [column[row] for column in columns] for row in range(page.num_rows)}
+
+
+def _cells(values: list[Any]) -> list[Text]:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if not numbers:
+        return [Text("" if value is None else str(value), no_wrap=True, overflow="ellipsis") for value in values]
+    form = _number_format(numbers)
+    return [Text("" if value is None else f"{value:{form}}", justify="right", no_wrap=True) for value in values]
+
+
+def _number_format(numbers: list[float]) -> str:
+    """A format with one number of decimals: four digits of the largest number, none for whole numbers."""
+    finite = [abs(number) for number in numbers if math.isfinite(number)]
+    largest = max(finite, default=0.0)
+    if all(number == int(number) for number in finite) and largest < 1e15:
+        return ".0f"
+    if not 1e-3 <= largest < 1e7:
+        return ".3e"
+    return f".{max(0, min(4, 3 - math.floor(math.log10(largest))))}f"

@@ -73,7 +73,12 @@ class ResultsScreen(MiaScreen):
     DEFAULT_CSS = """
     ResultsScreen #body { padding: 1 2 0 2; }
     ResultsScreen #caption { height: 1; margin-bottom: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    ResultsScreen DataTable { height: 1fr; background: transparent; }
+    ResultsScreen DataTable {
+        height: 1fr; background: transparent;
+        scrollbar-size: 1 1; scrollbar-background: $background; scrollbar-color: $panel;
+        scrollbar-corner-color: $background;
+        & > .datatable--fixed { background: $background; color: $text; }
+    }
     ResultsScreen #empty { width: 100%; height: 100%; content-align: center middle; }
     ResultsScreen #progress { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     ResultsScreen .-hidden { display: none; }
@@ -135,10 +140,7 @@ class ResultsScreen(MiaScreen):
     def _show(self, sheet: Sheet) -> None:
         self.sheet = sheet
         columns = [(name, name) for name in sheet.table.column_names]
-        rows = {
-            str(sheet.start + number): [result_tables.cell(value) for value in row.values()]
-            for number, row in enumerate(sheet.table.slice(sheet.start, PAGE).to_pylist())
-        }
+        rows = result_tables.page_cells(sheet.table, sheet.start, PAGE)
         column = self.table.cursor_column
         fill_table(self.table, columns, rows, most=28)
         self.table.move_cursor(row=0, column=column)
@@ -150,7 +152,7 @@ class ResultsScreen(MiaScreen):
 
     def _caption(self) -> None:
         sheet = self.sheet
-        parts = [f"from {self.source}"]
+        parts = [f"m measures {self.source}"]
         if sheet is not None:
             end = min(sheet.start + PAGE, sheet.rows)
             count = (

@@ -49,6 +49,8 @@ class TrainingScreen(MiaScreen):
     TrainingScreen #fold { color: $text-muted; margin: 1 0; }
     TrainingScreen #explain { height: 2; padding: 0 2; color: $text-muted; }
     TrainingScreen #problem { height: auto; padding: 0 2; color: $text-error; }
+    TrainingScreen.-narrow Field .note { display: none; }
+    TrainingScreen.-narrow Field.-wrong .note { display: block; }
     TrainingScreen .-hidden { display: none; }
     """
 

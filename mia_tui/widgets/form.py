@@ -150,8 +150,6 @@ class Field(Widget):
     Field.-inline Input, Field.-inline Input.-textual-compact { width: 24; }
     Field.-inline Choice { width: auto; min-width: 24; }
     Field.-inline .note { width: 1fr; margin-left: 2; }
-    .-narrow Field.-inline .note { display: none; }
-    .-narrow Field.-inline.-wrong .note { display: block; }
     Field.-wrong .note { color: $text-error; }
     Field.-wrong .label { color: $text-error; }
     """

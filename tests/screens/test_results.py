@@ -20,7 +20,7 @@ from mia_tui.formats import masks
 from mia_tui.project import Project
 from mia_tui.runfolder import process_start
 from mia_tui.screens import command
-from mia_tui.screens.result_tables import score_table
+from mia_tui.screens.result_tables import page_cells, score_table
 from mia_tui.screens.results import PAGE, ResultsScreen
 from mia_tui.widgets.choose import ChooseScreen
 
@@ -55,7 +55,9 @@ def fake_table(rows) -> pa.Table:
 
 async def open_results(pilot) -> ResultsScreen:
     pilot.app.go("results")
-    await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen) and "from labels" in screen_text(pilot.app))
+    await until(
+        pilot, lambda: isinstance(pilot.app.screen, ResultsScreen) and "m measures labels" in screen_text(pilot.app)
+    )
     return pilot.app.screen
 
 
@@ -70,7 +72,7 @@ async def test_measuring_shows_and_writes_the_table(project, size) -> None:
         await pilot.pause()
         assert sorted(screen.sheet.table["area"].to_pylist()) == [50, 200, 200]
         text = screen_text(app)
-        assert "objects-labels.csv   3 rows   from labels" in text
+        assert "objects-labels.csv   3 rows   m measures labels" in text
         assert "im1.png" in text
         assert screen._busy_with == ""
         await pilot.press("i")
@@ -214,3 +216,16 @@ def test_scores_become_one_row_per_threshold_and_average() -> None:
     assert table.column_names == ["iou", "over", "ap", "f1", "precision", "recall", "panoptic"]
     assert table["ap"].to_pylist() == [0.5, 0.75, 0.25, 0.375]
     assert table["over"].to_pylist() == ["objects", "objects", "images", "images"]
+
+
+def test_numbers_of_a_column_share_their_decimals_and_stand_right() -> None:
+    table = pa.table({
+        "image": ["a[b].tif", None], "area": [12.0, None], "width": [0.125, 12.5], "tiny": [1e-7, 2e-5],
+        "odd": [float("nan"), 1.5],
+    })  # fmt: skip
+    rows = page_cells(table, 0, 10)
+    assert [[cell.plain for cell in row] for row in rows.values()] == [
+        ["a[b].tif", "12", "0.12", "1.000e-07", "nan"],
+        ["", "", "12.50", "2.000e-05", "1.500"],
+    ]
+    assert [cell.justify for cell in rows["0"]] == [None, "right", "right", "right", "right"]
