@@ -35,16 +35,16 @@ class BrowserScreen(ImageScreen):
 
     HEADING = "Images"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action("next", "n", "Next", "Images", show=True),
-        Action("previous", "p", "Previous", "Images", show=True),
-        Action("tree", "b", "List", "Images", show=True),
+        Action("next", "n", "Next", "Images", show=True, more="Next image"),
+        Action("previous", "p", "Previous", "Images", show=True, more="Previous image"),
+        Action("tree", "b", "List", "Images", show=True, more="List of images on or off"),
         Action("refresh", "R", "Look for new images and predictions", "Images"),
         Action("t_next", "full_stop", "Next frame in time", "Planes", method="step_plane", args=(1, 0)),
         Action("t_previous", "comma", "Previous frame in time", "Planes", method="step_plane", args=(-1, 0)),
         Action("z_next", "right_square_bracket", "Next z", "Planes", method="step_plane", args=(0, 1)),
         Action("z_previous", "left_square_bracket", "Previous z", "Planes", method="step_plane", args=(0, -1)),
-        Action("labels", "o", "Labels", "Overlays", show=True),
-        Action("predictions", "d", "Predictions", "Overlays", show=True),
+        Action("labels", "o", "Labels", "Overlays", show=True, more="Labels on or off"),
+        Action("predictions", "d", "Predictions", "Overlays", show=True, more="Predictions on or off"),
         Action("ids", "number_sign", "Ids of the objects", "Overlays"),
         Action("model", "M", "Choose the model whose predictions are shown", "Overlays"),
         *(replace(action, show=action.id == "contrast") for action in LOOK_ACTIONS),

@@ -62,7 +62,7 @@ VIEW_ACTIONS = (
 """Zoom, cursor and pan: the same keys wherever an image is shown."""
 
 LOOK_ACTIONS = (
-    Action("contrast", "c", "Contrast", "Contrast"),
+    Action("contrast", "c", "Contrast", "Contrast", more="Contrast of the frame, the sequence, the full range"),
     Action("invert", "i", "Invert", "Contrast"),
     Action("darker", "left_curly_bracket", "Darker mid-tones", "Contrast"),
     Action("brighter", "right_curly_bracket", "Brighter mid-tones", "Contrast"),

@@ -32,13 +32,15 @@ class ReviewScreen(ImageScreen):
 
     HEADING = "Review"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action("accept", "y,enter", "Accept", "Decide", show=True),
-        Action("reject", "x", "Reject", "Decide", show=True),
-        Action("next", "n", "Next doubtful", "Decide", show=True),
-        Action("previous", "p", "Previous", "Decide", show=True),
-        Action("undo", "u", "Undo", "Decide", show=True),
+        Action("accept", "y,enter", "Accept", "Decide", show=True, more="Accept the object"),
+        Action("reject", "x", "Reject", "Decide", show=True, more="Reject the object"),
+        Action("next", "n", "Next doubtful", "Decide", show=True, more="Next doubtful object"),
+        Action("previous", "p", "Previous", "Decide", show=True, more="Previous doubtful object"),
+        Action("undo", "u", "Undo", "Decide", show=True, more="Undo the last decision"),
         Action("redo", "U,ctrl+r", "Redo", "Decide"),
-        Action("accept_frame", "A", "Accept all in frame", "Decide", show=True),
+        Action(
+            "accept_frame", "A", "Accept all in frame", "Decide", show=True, more="Accept all pending in this frame"
+        ),
         Action("accept_score", "S", "Accept all frames above a score", "Decide"),
         Action("next_frame", "N,pagedown", "Next predicted frame", "Frames", method="step_frame", args=(1,)),
         Action("previous_frame", "P,pageup", "Previous predicted frame", "Frames", method="step_frame", args=(-1,)),

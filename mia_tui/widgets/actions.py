@@ -42,11 +42,13 @@ class Action:
     keys : str
         Textual key names, comma separated; the first one is shown.
     text : str
-        What it does, a few words.
+        What it does, a word or two: what the footer shows.
     group : str
         Heading in the help.
     show : bool
         Whether the footer shows it.
+    more : str
+        What it does in a few words, for help and palette; `text` when empty.
     method, args : str, tuple
         For rows that share a handler: it is the screen's `method(*args)` instead of `action_<id>()`.
     """
@@ -56,8 +58,13 @@ class Action:
     text: str
     group: str = "View"
     show: bool = False
+    more: str = ""
     method: str = ""
     args: tuple[Any, ...] = ()
+
+    @property
+    def full_text(self) -> str:
+        return self.more or self.text
 
     @property
     def key_names(self) -> list[str]:
@@ -216,7 +223,8 @@ class MiaScreen(Screen[None]):
 
     def say(self, text: str, severity: str = "information") -> None:
         """Show a notification (never read as markup)."""
-        self.notify(text, severity=cast(Any, severity), timeout=8 if severity == "error" else 4, markup=False)
+        timeout = 10 if severity == "error" else max(4, len(text) / 12)
+        self.notify(text, severity=cast(Any, severity), timeout=timeout, markup=False)
 
     # ---- the common actions -----------------------------------------------------------------------------------------
 
@@ -361,4 +369,4 @@ class ActionProvider(Provider):
                 continue
             keys = action.all_keys_text if action.keys else ""
             hint = f"{action.group}  {keys}" if reason is None else f"Not now: {reason}"
-            yield action.text, hint, partial(screen.perform, action.id)
+            yield action.full_text, hint, partial(screen.perform, action.id)

@@ -265,7 +265,8 @@ class ImageCanvas(Widget, can_focus=True):
         from textwrap import wrap
 
         width, height = self.size
-        lines = [line for part in self.hint.splitlines() for line in wrap(part, max(10, width - 4), break_on_hyphens=False) or [""]]
+        parts = [wrap(part, max(10, width - 4), break_on_hyphens=False) or [""] for part in self.hint.splitlines()]
+        lines = [line for part in parts for line in part]
         index = y - (height - len(lines)) // 2
         text = lines[index].center(width) if 0 <= index < len(lines) else ""
         return Strip([Segment(text.ljust(width)[:width], self.rich_style)], width)

@@ -17,7 +17,9 @@ BOX_CSS = """
         width: 64; max-width: 96%; height: auto; max-height: 80%;
         background: $surface; border: round $border; border-title-color: $text; padding: 0 1;
     }}
-    {0} OptionList {{ border: none; height: auto; max-height: 24; background: $surface; padding: 0; }}
+    {0} OptionList, {0} OptionList:focus {{
+        border: none; height: auto; max-height: 24; background: $surface; padding: 0;
+    }}
     {0} Input {{ margin: 1 0 0 0; background: $surface; }}
     {0} .hint {{ color: $text-muted; margin: 1 0 0 0; }}
 """

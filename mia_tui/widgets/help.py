@@ -24,7 +24,9 @@ class HelpScreen(ModalScreen[str | None]):
         background: $surface; border: round $border; border-title-color: $text; padding: 0 1;
     }
     HelpScreen Input { margin: 0 1 1 1; background: $surface; }
-    HelpScreen OptionList { border: none; height: 1fr; background: $surface; padding: 0; }
+    HelpScreen OptionList {
+        border: none; height: 1fr; background: $surface; padding: 0; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     HelpScreen .hint { height: 1; color: $text-muted; margin: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -86,14 +88,14 @@ class HelpScreen(ModalScreen[str | None]):
 
 
 def _searchable(action: Action) -> str:
-    return f"{action.text} {action.group} {action.all_keys_text} {action.keys}".lower()
+    return f"{action.full_text} {action.group} {action.all_keys_text} {action.keys}".lower()
 
 
 def _line(action: Action, reason: str | None) -> Content:
     keys = f"{action.all_keys_text:<16}"
     if reason is not None:
-        return Content.assemble((f"  {keys} {action.text}  ({reason})", "dim"))
-    return Content.assemble("  ", (keys, "bold"), " ", action.text)
+        return Content.assemble((f"  {keys} {action.full_text}  ({reason})", "dim"))
+    return Content.assemble("  ", (keys, "bold"), " ", action.full_text)
 
 
 class GoScreen(ModalScreen[str | None]):
