@@ -13,6 +13,7 @@ which never counted and is cut off before the next one is appended.
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,10 @@ class JournalWriter:
                 raise OSError(28, "the disk is full")
             os.fsync(handle)
         except OSError as error:
-            os.ftruncate(handle, self._length)
+            # Cut back what got through, now if that works, else when the journal is opened for the next line.
+            with suppress(OSError):
+                os.ftruncate(handle, self._length)
+            self.close()
             raise self._failed(error) from None
         self._length += len(data)
 
