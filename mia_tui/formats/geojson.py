@@ -64,7 +64,7 @@ def import_geojson(project: Project, source: Path, *, split: str = "train", repl
     """
     pairs = pair(project, source, split, SUFFIXES, per_frame=True)
     report = ImportReport(
-        project, kind="geojson", unpaired_images=pairs.unpaired_images, unpaired_files=pairs.unpaired_files,
+        project, unpaired_images=pairs.unpaired_images, unpaired_files=pairs.unpaired_files,
         problems=pairs.problems,
     )  # fmt: skip
     if pairs.note:

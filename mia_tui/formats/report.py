@@ -20,7 +20,7 @@ class ImportReport:
     project : Project
         With the classes that the import added.
     kind, reason : str
-        How the files were understood, and why.
+        How masks were understood, and why ("" for formats that say themselves what they hold).
     frames : list of str
         "<image key> <frame>" of every frame written.
     objects : int

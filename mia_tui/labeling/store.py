@@ -5,10 +5,7 @@ the journal, when the call returns; the snapshot follows now and then and when t
 frame reads the snapshot and replays the newer lines. One process edits at a time (`<frame>.lock`, held with flock).
 """
 
-import fcntl
-import glob
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from mia_tui.errors import MiaError
 from mia_tui.labeling.geojson import Parsed, area_features, collection_lines, dump, feature_of, parse_collection
 from mia_tui.labeling.journal import History, Journal, JournalWriter, Line, apply, objects_in, read_journal, replay
+from mia_tui.labeling.lock import release_lock, take_lock
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.project import Project
 from mia_tui.storage import atomic_writer
@@ -79,7 +77,7 @@ def write_frame(path: Path, frame: FrameLabels, colors: Mapping[str, str] | None
     """
     _check_objects(frame.objects.values())
     _checked_areas(frame.areas)
-    lock = _lock(path)
+    lock = take_lock(path)
     try:
         old = _load(path, None)
         revision = 1
@@ -93,7 +91,7 @@ def write_frame(path: Path, frame: FrameLabels, colors: Mapping[str, str] | None
         _write_snapshot(path, frame, revision, colors or {})
         _journal_path(path).unlink(missing_ok=True)
     finally:
-        _unlock(path, lock)
+        release_lock(path, lock)
 
 
 def open_labels(project: Project, key: str, frame: str, height: int, width: int) -> "FrameStore":
@@ -199,62 +197,6 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-# ---- lock ------------------------------------------------------------------------------------------------------------
-
-
-def _lock(path: Path) -> int:
-    """Take the frame's lock.
-
-    Raises
-    ------
-    MiaError
-        When somebody holds it, or the file system has no locks.
-    """
-    lock = path.with_suffix(".lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        left_behind = lock.exists()
-        while True:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _same_file(handle, lock):
-                    if left_behind:
-                        _remove_unfinished(path)
-                    return handle
-            except OSError:
-                os.close(handle)
-                raise
-            os.close(handle)
-    except BlockingIOError:
-        raise MiaError(
-            f"{path} is being edited by another window or program. Close it there, or open the frame for viewing."
-        ) from None
-    except OSError as error:
-        raise MiaError(
-            f"{lock} cannot be locked: {error.strerror}. Editing needs write access and a file system with flock."
-        ) from None
-
-
-def _same_file(handle: int, path: Path) -> bool:
-    """Whether the file behind an open handle is still the one at `path` (its last owner removes it)."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Take away the temporary files of a writer that was killed. Only under the lock."""
-    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        temporary.unlink(missing_ok=True)
-
-
-def _unlock(path: Path, handle: int) -> None:
-    path.with_suffix(".lock").unlink(missing_ok=True)
-    os.close(handle)
-
-
 # ---- editing ---------------------------------------------------------------------------------------------------------
 
 
@@ -287,7 +229,7 @@ class FrameStore:
         self.path = path
         self.read_only = read_only
         self._colors = dict(colors or {})
-        self._lock: int | None = None if read_only else _lock(path)
+        self._lock: int | None = None if read_only else take_lock(path)
         try:
             loaded = _load(path, (height, width))
         except BaseException:
@@ -468,7 +410,7 @@ class FrameStore:
 
     def _release(self) -> None:
         if self._lock is not None:
-            _unlock(self.path, self._lock)
+            release_lock(self.path, self._lock)
             self._lock = None
 
 
