@@ -235,6 +235,21 @@ def parse_rule(rule: str) -> Callable[[float | None], bool]:
     return lambda score: score is not None and score > bound
 
 
+def already_labelled(items: Sequence[LabelObject], labels: FrameLabels) -> set[int]:
+    """Ids of the predictions that are the same object as one of the labels (IoU of pixels over `SAME_OBJECT_IOU`)."""
+    existing = [label.geometry for label in labels.objects.values()]
+    if not existing or not items:
+        return set()
+    tree = shapely.STRtree([shapely.box(*geometry.bounds) for geometry in existing])
+    boxes = [shapely.box(*item.geometry.bounds) for item in items]
+    shape = (labels.height, labels.width)
+    return {
+        items[i].id
+        for i, j in zip(*tree.query(boxes, predicate="intersects").tolist(), strict=True)
+        if _iou(items[i].geometry, existing[j], shape) > SAME_OBJECT_IOU
+    }
+
+
 # ---- inside ----------------------------------------------------------------------------------------------------------
 
 
@@ -315,7 +330,7 @@ def _accept_frame(
     state = review_state(project, model, key, frame)
     pending = [state.predictions.objects[number] for number in state.pending]
     fitting = [item for item in pending if meets(item.score)]
-    overlapping = _overlapping(fitting, state.labels)
+    overlapping = already_labelled(fitting, state.labels)
     chosen = sorted(item.id for item in fitting if item.id not in overlapping)
     if chosen:
         accept(project, model, key, frame, chosen)
@@ -323,21 +338,6 @@ def _accept_frame(
         key, frame, len(chosen), len(state.accepted), len(state.rejected), len(pending) - len(fitting),
         tuple(sorted(overlapping)),
     )  # fmt: skip
-
-
-def _overlapping(items: Sequence[LabelObject], labels: FrameLabels) -> set[int]:
-    """Ids of the items that are the same object as one of the labels."""
-    existing = [label.geometry for label in labels.objects.values()]
-    if not existing or not items:
-        return set()
-    tree = shapely.STRtree([shapely.box(*geometry.bounds) for geometry in existing])
-    boxes = [shapely.box(*item.geometry.bounds) for item in items]
-    shape = (labels.height, labels.width)
-    return {
-        items[i].id
-        for i, j in zip(*tree.query(boxes, predicate="intersects").tolist(), strict=True)
-        if _iou(items[i].geometry, existing[j], shape) > SAME_OBJECT_IOU
-    }
 
 
 def _iou(a: BaseGeometry, b: BaseGeometry, shape: tuple[int, int]) -> float:
