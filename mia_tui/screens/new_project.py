@@ -6,13 +6,12 @@ from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
 from mia_tui.errors import MiaError
 from mia_tui.project import FILE_NAME, IMAGE_SUFFIXES, TASKS, Project, make_classes
 from mia_tui.widgets.actions import Action, MiaScreen
-from mia_tui.widgets.form import Choice, Field, PathInput, focus_neighbour
+from mia_tui.widgets.form import Choice, Field, FormScroll, PathInput, focus_neighbour
 
 _COUNT_UP_TO = 10_000
 """Images counted for the hint under a folder; past this the hint says "more than"."""
@@ -24,6 +23,7 @@ class NewProjectScreen(MiaScreen):
     """Ask for folders, task and classes; every mistake is said at its field, and nothing is written before all fit."""
 
     HEADING = "New project"
+    AUTO_FOCUS = "#field-folder Input"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("create", "ctrl+s", "Create", "Form", show=True),
         Action("next", "down", "Next field", "Form"),
@@ -31,14 +31,14 @@ class NewProjectScreen(MiaScreen):
         Action("back", "escape", "Cancel", "Form", show=True),
     )
     DEFAULT_CSS = """
-    NewProjectScreen VerticalScroll { padding: 1 2; }
-    NewProjectScreen VerticalScroll > * { max-width: 96; }
+    NewProjectScreen FormScroll { padding: 1 2; }
+    NewProjectScreen FormScroll > * { max-width: 96; }
     NewProjectScreen #form-note { color: $text-muted; margin-bottom: 1; }
     NewProjectScreen.-high Field { margin-bottom: 1; }
     """
 
     def compose_body(self) -> ComposeResult:
-        with VerticalScroll(can_focus=False):
+        with FormScroll():
             yield Static(_NOTE, id="form-note")
             yield Field(
                 "folder",
@@ -53,10 +53,6 @@ class NewProjectScreen(MiaScreen):
             yield Field("predict", "Images to predict", PathInput(), stacked=True, hint="may stay empty")
             yield Field("task", "Task", Choice(TASKS, TASKS[0]), stacked=True)
             yield Field("classes", "Classes", Input("cell", compact=True), stacked=True, hint="separated by commas")
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.field("folder").control.focus()
 
     def field(self, name: str) -> Field:
         """The field `name`: folder, images, predict, task or classes."""

@@ -32,9 +32,8 @@ class Options:
         return reason
 
 
-def options_of(run: RunFolder, status: Status) -> Options:
-    """Look up what can be done with a run. Reads files: call it in a thread."""
-    model = _model_of(run)
+def options_of(run: RunFolder, status: Status, model: str | None) -> Options:
+    """Look up what can be done with a run that concerns `model`. Reads files: call it in a thread."""
     return Options(
         stop=f"Run {run.id} is {status.state} already." if status.state in ENDED else None,
         resume=resume_problem(run, status),
@@ -52,14 +51,15 @@ def _predict_problem(run: RunFolder, status: Status, model: str | None) -> str |
     return None
 
 
-def _model_of(run: RunFolder) -> str | None:
-    """Name of the model that a training makes or a prediction uses, None when its config does not say."""
+def kind_and_model(run: RunFolder) -> tuple[str, str | None]:
+    """ "train" or "predict", and the model that the run makes or uses (None when its config does not say)."""
     try:
         config = run.config()
-        name = config["predict"]["model"] if config.get("kind") == "predict" else config.get("name")
+        kind = str(config.get("kind", "train"))
+        name = config["predict"]["model"] if kind == "predict" else config.get("name")
     except (MiaError, OSError, ValueError, KeyError, TypeError):
-        return None
-    return name if isinstance(name, str) else None
+        return "train", None
+    return kind, name if isinstance(name, str) else None
 
 
 async def stop_run(run: RunFolder) -> Status:

@@ -44,8 +44,9 @@ class Look:
 class Watcher:
     """Looks at the files of one run; each look returns what is new. Used in a thread, by one caller."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, model: str | None) -> None:
         self.run = run
+        self._model = model
         self._tail = EventTail(run)
         self._log_stamp: tuple[int, int] | None = None
 
@@ -55,7 +56,7 @@ class Watcher:
             status = current_status(self.run)
         except MiaError as error:
             return str(error)
-        return Look(status, run_actions.options_of(self.run, status), self._tail.read(), self._read_log())
+        return Look(status, run_actions.options_of(self.run, status, self._model), self._tail.read(), self._read_log())
 
     def _read_log(self) -> list[str] | None:
         try:
@@ -110,6 +111,7 @@ class RunScreen(MiaScreen):
         self._log: list[str] = []
         self._shown_epoch: int | None = None  # None: the newest preview
         self._kind = "train"
+        self._model: str | None = None
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="facts")
@@ -126,7 +128,7 @@ class RunScreen(MiaScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._kind = _kind(self.run_folder)
+        self._kind, self._model = run_actions.kind_and_model(self.run_folder)
         self.set_class(self._kind == "predict", "-predict")
         self.set_title_note(self.run_folder.id)
         self._watch()
@@ -135,7 +137,7 @@ class RunScreen(MiaScreen):
 
     @work(group="watch", exclusive=True)
     async def _watch(self) -> None:
-        watcher = Watcher(self.run_folder)
+        watcher = Watcher(self.run_folder, self._model)
         while True:
             look = await asyncio.to_thread(watcher.look)
             if not self.query("#log"):  # the program is about to end
@@ -310,10 +312,3 @@ def _bar(done: int, total: int | None, key: str, width: int = 40) -> Content:
     share = min(1.0, done / total) if total else 0.0
     filled = math.floor(share * width)
     return Content.assemble(("━" * filled, "$text-primary"), ("─" * (width - filled), "dim"), f"  {key}")
-
-
-def _kind(run: RunFolder) -> str:
-    try:
-        return str(run.config().get("kind", "train"))
-    except (MiaError, OSError, ValueError):
-        return "train"

@@ -62,6 +62,8 @@ class _Known:
 
     stamp: int = 0
     row: Row | None = None
+    kind: str = ""
+    model: str | None = None
     offset: int = 0
     best: str = ""
 
@@ -91,10 +93,12 @@ class Lister:
             stamp = path.stat().st_mtime_ns
             if known.row is not None and known.stamp == stamp and known.row.status.state in ENDED - {"lost"}:
                 return known.row
-            kind = known.row.kind if known.row and known.row.kind else str(run.config().get("kind", ""))
+            if known.row is None:
+                known.kind, known.model = run_actions.kind_and_model(run)
             status = current_status(run)
             self._read_best(run, known)
-            known.stamp, known.row = stamp, Row(run, kind, status, run_actions.options_of(run, status), known.best)
+            options = run_actions.options_of(run, status, known.model)
+            known.stamp, known.row = stamp, Row(run, known.kind, status, options, known.best)
         except (MiaError, OSError, ValueError) as error:
             return Row(run, "", Status(state="lost"), damage=str(error))
         return known.row

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from mia_tui.engine.config import TrainConfig, make_config, parse_value
@@ -17,7 +17,7 @@ from mia_tui.project import Project
 from mia_tui.runfolder import new_run_name
 from mia_tui.screens.run_actions import need_project
 from mia_tui.widgets.actions import Action, MiaScreen
-from mia_tui.widgets.form import Choice, Field, focus_neighbour
+from mia_tui.widgets.form import Choice, Field, FormScroll, focus_neighbour
 
 _FOLDED = "▸ {count} more settings: ^o shows them"
 _OPEN = "▾ more settings: ^o folds them"
@@ -35,6 +35,7 @@ class TrainingScreen(MiaScreen):
     """Settings with good defaults; `^s` starts the training in a process of its own and shows it live."""
 
     HEADING = "Train a model"
+    AUTO_FOCUS = "#field-epochs Input"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("start", "ctrl+s", "Start", "Training", show=True),
         Action("fold", "ctrl+o", "More settings", "Training", show=True),
@@ -44,7 +45,7 @@ class TrainingScreen(MiaScreen):
         Action("back", "escape", "Back", "General", show=True),
     )
     DEFAULT_CSS = """
-    TrainingScreen VerticalScroll { padding: 1 2 0 2; }
+    TrainingScreen FormScroll { padding: 1 2 0 2; }
     TrainingScreen #summary { color: $text-muted; margin-bottom: 1; }
     TrainingScreen #fold { color: $text-muted; margin: 1 0; }
     TrainingScreen #explain { height: 2; padding: 0 2; color: $text-muted; }
@@ -60,7 +61,7 @@ class TrainingScreen(MiaScreen):
 
     def compose_body(self) -> ComposeResult:
         defaults = make_config({}).model_dump()
-        with VerticalScroll(can_focus=False):
+        with FormScroll():
             yield Static(id="summary", markup=False)
             yield Field("name", "Name of the model", Input(new_run_name("model"), compact=True))
             for name in setting_names(basic=True):
@@ -75,7 +76,6 @@ class TrainingScreen(MiaScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#advanced").styles.height = "auto"
-        self.field("epochs").control.focus()
 
     def on_screen_resume(self) -> None:
         self._count_labels()

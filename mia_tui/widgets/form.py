@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Click
 from textual.message import Message
@@ -202,6 +202,10 @@ class Field(Widget):
         self.hint = hint
         if not self.has_class("-wrong"):
             self.query_one(".note", Static).update(hint)
+
+
+class FormScroll(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Holds the fields of a form; leaves up and down to the form, which go from field to field."""
 
 
 def focus_neighbour(fields: Sequence[Field], step: int) -> bool:
