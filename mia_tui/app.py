@@ -3,12 +3,12 @@
 import asyncio
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -129,6 +129,12 @@ class MiaApp(App[None]):
         """Show the screen before this one, in the end the projects screen."""
         name = self._history.pop() if self._history else "projects"
         self.switch_mode(name)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Of what Textual offers in the palette, only what the screens' own actions do not."""
+        for command in super().get_system_commands(screen):
+            if command.title in ("Theme", "Screenshot", "Quit"):
+                yield command
 
     async def action_quit(self) -> None:
         """Quit when all edits are on disk. Runs are other processes and go on."""

@@ -12,17 +12,15 @@ from textual.widgets import Static, Tree
 
 from mia_tui.errors import MiaError
 from mia_tui.project import ImageRef
-from mia_tui.screens.command import run_command
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import LABELLED, PREDICTED, ImageTree, Listing, list_images
 from mia_tui.widgets.actions import WIDE, Action
 from mia_tui.widgets.canvas import ImageCanvas
-from mia_tui.widgets.choose import ChooseScreen
 from mia_tui.widgets.newest import Newest
-from mia_tui.widgets.still import Still
 
 if TYPE_CHECKING:
     from mia_tui.screens.frames import FrameRequest, ShownFrame
+    from mia_tui.widgets.still import Still
 
 EXPORTS = (
     ("masks", "instance masks, one TIFF per frame"),
@@ -89,7 +87,10 @@ class BrowserScreen(ImageScreen):
             with Vertical(id="main"):
                 yield Static(id="info", classes="line", markup=False)
                 yield ImageCanvas("Looking for images …")
-                yield Still()
+                if self.host.graphics in ("kitty", "sixel"):
+                    from mia_tui.widgets.still import Still
+
+                    yield Still()
                 yield Static(id="readout", classes="line")
                 yield Static(id="overlays", classes="line")
 
@@ -99,7 +100,7 @@ class BrowserScreen(ImageScreen):
         self.canvas.focus()
 
     def on_screen_resume(self) -> None:
-        self._lister.ask(self._model)
+        self.call_after_refresh(self._lister.ask, self._model)  # the first paint does not wait for any of it
 
     def enter(self, **context: Any) -> None:
         """`key`, `t`, `z`, `model`: show this image (frame) with the predictions of this model."""
@@ -190,7 +191,8 @@ class BrowserScreen(ImageScreen):
         position = "" if self._index is None else f"{self._index + 1}/{len(self._listing.refs)}"
         self.set_title_note("   ".join(filter(None, [self._doing, position])))
         if self.has_class("-still"):
-            self.query_one(Still).show_view(self.canvas)
+            still: Still = self.query_one("Still")  # type: ignore[assignment]
+            still.show_view(self.canvas)
 
     def _overlay_text(self) -> Content:
         if self.shown is None:
@@ -265,6 +267,8 @@ class BrowserScreen(ImageScreen):
         self.rebuild()
 
     def action_model(self) -> None:
+        from mia_tui.widgets.choose import ChooseScreen
+
         options = [(name, name) for name in self._listing.models]
         self.app.push_screen(ChooseScreen("Predictions of", options, self._model), self._use_model)
 
@@ -287,6 +291,8 @@ class BrowserScreen(ImageScreen):
         self._choose_source("Measure", self._measure)
 
     def action_export(self) -> None:
+        from mia_tui.widgets.choose import ChooseScreen
+
         def with_source(source: str) -> None:
             def with_format(chosen: str | None) -> None:
                 if chosen is not None:
@@ -297,6 +303,8 @@ class BrowserScreen(ImageScreen):
         self._choose_source("Export", with_source)
 
     def _choose_source(self, title: str, then: Any) -> None:
+        from mia_tui.widgets.choose import ChooseScreen
+
         sources = self._sources()
         if not sources:
             raise MiaError("There are neither labels nor predictions yet. Train a model (g t), then predict (P).")
@@ -321,6 +329,8 @@ class BrowserScreen(ImageScreen):
         self.run_worker(self._run_and_tell(title, command, done), group="command")
 
     async def _run_and_tell(self, title: str, command: list[str], done: str) -> None:
+        from mia_tui.screens.command import run_command
+
         self._doing = f"{title} …"
         self.update_lines()
         try:
@@ -339,6 +349,8 @@ class BrowserScreen(ImageScreen):
         self.update_lines()
 
     async def action_predict(self) -> None:
+        from mia_tui.widgets.choose import ChooseScreen
+
         models = await asyncio.to_thread(self.project.models)
         if not models:
             raise MiaError("There is no model yet. Train one on the training screen (g t).")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_SCALE = 32.0
 MIN_SCALE = 1 / 256
 CURSOR = "┼"
+PLAIN = Style.null()
+"""The widget's own style is put under it; Textual's filter for NO_COLOR does not accept a segment without a style."""
 
 
 @dataclass(frozen=True)
@@ -247,12 +249,12 @@ class ImageCanvas(Widget, can_focus=True):
         if self.scene is None or not lines:
             return self._hint_line(y)
         if y >= len(lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, PLAIN)
         strip = lines[y]
         cell = self._cursor_cell()
         if cell is not None and cell[0] == y and cell[1] < strip.cell_length:
             strip = self._with_cursor(strip, cell[1])
-        return strip.adjust_cell_length(width, self.rich_style)
+        return strip.adjust_cell_length(width, PLAIN)
 
     def _with_cursor(self, strip: Strip, column: int) -> Strip:
         under = strip.crop(column, column + 1)
@@ -268,8 +270,9 @@ class ImageCanvas(Widget, can_focus=True):
         parts = [wrap(part, max(10, width - 4), break_on_hyphens=False) or [""] for part in self.hint.splitlines()]
         lines = [line for part in parts for line in part]
         index = y - (height - len(lines)) // 2
-        text = lines[index].center(width) if 0 <= index < len(lines) else ""
-        return Strip([Segment(text.ljust(width)[:width], self.rich_style)], width)
+        if not 0 <= index < len(lines):
+            return Strip.blank(width, PLAIN)
+        return Strip([Segment(lines[index].center(width)[:width], self.rich_style)], width)
 
     # ---- events -----------------------------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ async def test_measure_export_and_predict_ask_for_source_and_start_other_process
     class Run:
         id = "predict-1"
 
-    monkeypatch.setattr("mia_tui.screens.browser.run_command", run_command)
+    monkeypatch.setattr("mia_tui.screens.command.run_command", run_command)
     monkeypatch.setattr("mia_tui.jobs.control.start", lambda project, config, name: runs.append(config) or Run())
     app = MiaApp(project.folder)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -310,14 +310,15 @@ async def test_another_project_replaces_the_images_of_the_first(project, tmp_pat
 
 
 NO_COLOR = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from mia_tui.app import MiaApp
 
 async def main():
     app = MiaApp(Path(sys.argv[1]))
     async with app.run_test(size=(80, 24)) as pilot:
-        while app.screen.shown is None:
+        deadline = time.monotonic() + 30
+        while app.screen.shown is None and time.monotonic() < deadline:
             await pilot.pause(0.02)
         await app.workers.wait_for_complete()
         await pilot.pause()
