@@ -101,6 +101,9 @@ def main() -> None:
         make_project(folder)
         environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TMUX")}
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
+        # Compiled modules are kept, as in any installation; the first round makes them.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(folder / "pycache")
         environment |= {"MIA_TUI_STATE": str(folder / "state"), "MIA_TUI_CONFIG": str(folder / "config")}
         chosen = candidates(folder / "project")
         times: dict[str, list[float]] = {name: [] for name in chosen}
