@@ -1,7 +1,7 @@
 """The model folder: `model.safetensors` and `model.json`, all that is needed to predict, the same bits every time."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class ModelCard:
             "channels": {"count": self.channels.count, "chosen": self.channels.chosen},
             "normalization": self.normalization.to_json(),
             "decoding": self.decoding.to_json(),
-            "tiling": {"size": self.tiling.size, "overlap": self.tiling.overlap, "batch": self.tiling.batch},
+            "tiling": asdict(self.tiling),
             "pixel_size": self.pixel_size,
             "training": self.training,
             "metrics": self.metrics,

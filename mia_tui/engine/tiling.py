@@ -21,11 +21,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Tiling:
-    """`size` and `overlap` in pixels, `batch` tiles at once."""
+    """`size` and `overlap` in pixels, `batch` tiles at once; small images are mirrored to `least` pixels, the side of
+    the training patches, because some networks cannot take less."""
 
     size: int = 512
     overlap: int = 64
     batch: int = 4
+    least: int = SIZE_MULTIPLE
 
 
 def starts(length: int, size: int, overlap: int) -> list[int]:
@@ -36,9 +38,10 @@ def starts(length: int, size: int, overlap: int) -> list[int]:
     return [round(i * (length - size) / (count - 1)) for i in range(count)]
 
 
-def tile_shape(height: int, width: int, size: int) -> tuple[int, int]:
+def tile_shape(height: int, width: int, tiling: Tiling) -> tuple[int, int]:
     """Height and width of the tiles: `size`, or less for a smaller image, always a multiple of `SIZE_MULTIPLE`."""
-    return tuple(min(size, -(-n // SIZE_MULTIPLE) * SIZE_MULTIPLE) for n in (height, width))  # type: ignore[return-value]
+    tall, wide = (max(tiling.least, min(tiling.size, -(-n // SIZE_MULTIPLE) * SIZE_MULTIPLE)) for n in (height, width))
+    return tall, wide
 
 
 def window(height: int, width: int, overlap: int) -> NDArray[np.float32]:
@@ -81,7 +84,7 @@ class TiledNetwork:
         progress : callable, optional
             Called with (tiles done, tiles in all).
         """
-        tile_h, tile_w = tile_shape(height, width, self.tiling.size)
+        tile_h, tile_w = tile_shape(height, width, self.tiling)
         tops, lefts = starts(height, tile_h, self.tiling.overlap), starts(width, tile_w, self.tiling.overlap)
         weight = window(tile_h, tile_w, self.tiling.overlap)
         acc: NDArray[np.float32] | None = None

@@ -305,7 +305,7 @@ def card_of(job: Job, material: Material, progress: Progress) -> ModelCard:
         channels=material.channels,
         normalization=material.normalization,
         decoding=material.decoding,
-        tiling=Tiling(),
+        tiling=Tiling(size=max(512, job.config.patch_size), least=job.config.patch_size),
         pixel_size=job.project.pixel_size,
         training={
             "run": job.run.id,

@@ -71,6 +71,11 @@ class RunReporter:
             self.run.write_status(self._status)
 
 
+def chosen_device(run: RunFolder, config: dict[str, Any]) -> str:
+    """The device that the supervisor has locked for this run; what was asked for when there is no supervisor."""
+    return run.status().device or config.get("device") or config[config["kind"]].get("device", "auto")
+
+
 def run_train(
     run: RunFolder, project: Project, config: dict[str, Any], reporter: RunReporter, stop: threading.Event
 ) -> str:
@@ -78,7 +83,7 @@ def run_train(
     from mia_tui.engine.config import make_config
     from mia_tui.engine.train import Job, train
 
-    settings = make_config({**config["train"], **({"device": config["device"]} if "device" in config else {})})
+    settings = make_config({**config["train"], "device": chosen_device(run, config)})
     job = Job(project, settings, run, config["name"], reporter)
     return train(job, should_stop=lambda: stop.is_set() or run.stop_requested, started=STARTED)
 
@@ -102,7 +107,7 @@ def run_predict(
     reporter.status(state="running")
     summary = predict_project(
         project, wish.model, images=wish.images, tta=wish.tta, probabilities=wish.probabilities,
-        device=config.get("device", wish.device), report=report, should_stop=stopping,
+        device=chosen_device(run, config), report=report, should_stop=stopping,
     )  # fmt: skip
     for key, reason in summary.failed.items():
         reporter.event("message", text=f"{key}: {reason}")

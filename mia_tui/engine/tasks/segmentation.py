@@ -26,18 +26,24 @@ THIN = 0.4
 """The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
 
 
+MIN_WAIST = 0.5
+"""Pixels: shallower necks than this are the roughness of the outline."""
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How probabilities become objects.
 
-    `foreground` and `inside` are thresholds of probability (0..1); an object needs a seed of `min_seed` pixels and an
-    area of `min_size` pixels.
+    `foreground` and `inside` are thresholds of probability (0..1); an object needs an inside of `min_seed` pixels and
+    an area of `min_size` pixels. `waist` says how much shallower (share of the depth, 0..1) a neck between two parts of
+    an inside must be for them to be two objects; 1 parts nothing that the network left joined.
     """
 
     touching: str = "border"
-    foreground: float = 0.5
-    inside: float = 0.5
+    foreground: float = 0.4
+    inside: float = 0.6
     min_seed: int = 3
+    waist: float = 0.1
     min_size: int = 10
 
     def to_json(self) -> dict[str, Any]:
@@ -201,34 +207,76 @@ def _components(probabilities: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
-    """Watershed from the insides, one clump of foreground after the other, so that memory stays that of the image."""
-    seeds = _seeds(inside, decoding)
-    mask = ((foreground > 255 * decoding.foreground) | (seeds > 0)).astype(np.uint8)
+    """Watershed from the insides, one clump of foreground after the other, so that memory stays that of the image.
+
+    Two insides that the network left joined still come apart where they are waisted: the seeds are the deepest points
+    of the insides (distance to their outline), and the basins of two seeds are merged again unless the way between them
+    is shallower than the lower one by `waist` of its depth.
+    """
+    depth, labels = _depths(inside, decoding)
+    mask = ((foreground > 255 * decoding.foreground) | (labels > 0)).astype(np.uint8)
     _, clumps = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
     for index, box in enumerate(ndimage.find_objects(clumps), start=1):
         if box is None:
             continue
         clump = clumps[box] == index
-        here = np.where(clump, seeds[box], 0)
-        found = np.unique(here)
+        seeds = np.where(clump, labels[box], 0)
+        found = np.unique(seeds)
         found = found[found > 0]
         if len(found) == 1:
-            seeds[box][clump] = found[0]
+            labels[box][clump] = found[0]
         elif len(found) > 1:
-            seeds[box][clump] = watershed(255 - inside[box], here, mask=clump)[clump]
-    return seeds
+            basins = watershed(-depth[box] - inside[box] / np.float32(255), seeds, mask=clump)
+            labels[box][clump] = _merge_basins(basins, depth[box], decoding.waist)[clump]
+    return labels
 
 
-def _seeds(inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
-    """Connected insides of at least `min_seed` pixels, numbered."""
-    _, seeds, stats, _ = cv2.connectedComponentsWithStats(
-        (inside > 255 * decoding.inside).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
-    )
-    keep = stats[:, cv2.CC_STAT_AREA] >= decoding.min_seed
-    keep[0] = False
-    numbers: NDArray[np.int32] = np.where(keep, np.arange(len(keep)), 0).astype(np.int32)
-    numbered: NDArray[np.int32] = numbers[seeds]
-    return numbered
+def _depths(inside: NDArray[np.uint8], decoding: Decoding) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Smoothed distance to the outline within the insides, and a numbered seed at each of its maxima."""
+    core = (inside > 255 * decoding.inside).astype(np.uint8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
+    small = stats[:, cv2.CC_STAT_AREA] < decoding.min_seed
+    core[small[parts]] = 0
+    depth = cv2.GaussianBlur(cv2.distanceTransform(core, cv2.DIST_L2, 5), (0, 0), 1.0)
+    depth[core == 0] = 0
+    core[depth < cv2.dilate(depth, np.ones((3, 3), np.uint8))] = 0
+    _, seeds = cv2.connectedComponents(core, connectivity=8, ltype=cv2.CV_32S)
+    return depth, seeds
+
+
+def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: float) -> NDArray[np.int32]:
+    """Join neighbouring basins unless they are waisted; the highest passes are looked at first."""
+    numbers, first = np.unique(basins, return_inverse=True)
+    index = first.reshape(basins.shape)
+    peak = np.zeros(len(numbers), np.float32)
+    np.maximum.at(peak, index.ravel(), depth.ravel())
+    root = list(range(len(numbers)))
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            i = root[i]
+        return i
+
+    for height, a, b in sorted(_passes(index, depth, 0 if numbers[0] == 0 else -1), reverse=True):
+        a, b = find(a), find(b)
+        low, high = (a, b) if peak[a] < peak[b] else (b, a)
+        if a != b and peak[low] - height < max(MIN_WAIST, waist * float(peak[low])):
+            root[low] = high
+    return numbers[[find(i) for i in range(len(numbers))]][index].astype(np.int32)
+
+
+def _passes(index: NDArray[np.intp], depth: NDArray[np.float32], background: int) -> list[tuple[float, int, int]]:
+    """(height, basin, basin) of the highest pass between each two basins that meet within an inside (height > 0)."""
+    best: dict[tuple[int, int], float] = {}
+    for low, high in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
+                      ((slice(None, -1), slice(None)), (slice(1, None), slice(None)))):  # fmt: skip
+        a, b = index[low], index[high]
+        meet = (a != b) & (a != background) & (b != background)
+        heights = np.minimum(depth[low][meet], depth[high][meet])
+        for one, two, height in zip(a[meet].tolist(), b[meet].tolist(), heights.tolist(), strict=True):
+            key = (min(one, two), max(one, two))
+            best[key] = max(height, best.get(key, 0.0))
+    return [(height, one, two) for (one, two), height in best.items() if height > 0]
 
 
 def _describe(
