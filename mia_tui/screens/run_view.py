@@ -21,7 +21,7 @@ from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.screens import run_actions
 from mia_tui.screens.run_details import PERIOD_S, LogScreen, PictureScreen, log_lines
 from mia_tui.widgets.actions import Action, MiaScreen
-from mia_tui.widgets.chart import LineChart, Series
+from mia_tui.widgets.chart import BEST_GLYPH, LineChart, Series
 from mia_tui.widgets.picture import Picture
 from mia_tui.widgets.wording import STATE_MARKS, duration
 
@@ -183,7 +183,7 @@ class RunScreen(MiaScreen):
 
     def _show_log(self) -> None:
         panel = self.query_one("#log", Static)
-        lines = self._log or self.history.messages
+        lines = self._log or [*epoch_lines(self.history), *self.history.messages]
         shown = lines[-max(1, panel.size.height) :] if lines else ["nothing yet"]
         panel.update(Content.styled("\n".join(shown), "" if lines else "dim"))
 
@@ -206,7 +206,6 @@ class RunScreen(MiaScreen):
 
     async def action_resume(self) -> None:
         await run_actions.resume_run(self.run_folder)
-        self._watch()
 
     def action_log(self) -> None:
         self.app.push_screen(LogScreen(self.run_folder))
@@ -259,6 +258,17 @@ def loss_series(history: RunHistory) -> list[Series]:
         xs.append(x)
         ys.append(loss)
     return [Series("train", xs, ys), Series("validation", history.epochs, history.val_losses)]
+
+
+def epoch_lines(history: RunHistory) -> list[str]:
+    """One line per epoch, for a worker that prints nothing."""
+    lines = []
+    for at, epoch in enumerate(history.epochs):
+        scores = "  ".join(f"{name} {values[at]:.3f}" for name, values in history.metrics.items())
+        best = f"  {BEST_GLYPH}" if epoch == history.best_epoch else ""
+        losses = f"loss {history.train_losses[at]:.3f}  validation {history.val_losses[at]:.3f}"
+        lines.append(f"epoch {epoch:>3}  {losses}  {scores}{best}")
+    return lines
 
 
 def facts(kind: str, status: Status, history: RunHistory, now: float) -> Content:

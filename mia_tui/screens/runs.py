@@ -35,7 +35,7 @@ COLUMNS = (
     ("Best", "best"),
     ("Age", "age"),
 )
-LEAST = {"run": 16, "state": 10, "progress": 14, "left": 8, "best": 9, "age": 6}
+LEAST = {"run": 16, "state": 10, "progress": 11, "left": 7, "best": 10, "age": 6}
 """Widths that cells may grow into while they are watched."""
 _EMPTY = """[b]No runs yet[/b]
 

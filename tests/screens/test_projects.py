@@ -1,7 +1,10 @@
 """The projects screen and the form of a new project, driven by keys."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from driving import screen_text, type_text, until
@@ -81,7 +84,7 @@ async def test_the_form_writes_a_project_by_keys_alone(tmp_path, size) -> None:
     app = Shell()
     async with app.run_test(size=size) as pilot:
         await pilot.press("n")
-        await type_text(pilot, "work/nuclei")
+        await type_text(pilot, "w/n")
         await pilot.press("enter")
         await type_text(pilot, "ima")
         await pilot.press("tab")
@@ -91,13 +94,13 @@ async def test_the_form_writes_a_project_by_keys_alone(tmp_path, size) -> None:
         assert "Classes" in screen_text(app)
         await pilot.press("enter", "enter", "right", "enter")
         await pilot.press("ctrl+a", "ctrl+k")
-        await type_text(pilot, "nucleus, debris")
+        await type_text(pilot, "rod, dot")
         await pilot.press("enter")
         await until(pilot, lambda: app.opened is not None)
-    assert app.opened == tmp_path / "work" / "nuclei"
+    assert app.opened == tmp_path / "w" / "n"
     data = tomllib.loads((app.opened / "project.toml").read_text())
     assert data["task"] == "detection"
-    assert [c["name"] for c in data["classes"]] == ["nucleus", "debris"]
+    assert [c["name"] for c in data["classes"]] == ["rod", "dot"]
     assert data["images"] == {"train": str(tmp_path / "images")}
 
 
@@ -109,7 +112,7 @@ async def test_bad_input_is_said_at_its_field_and_nothing_is_written(tmp_path) -
         await pilot.press("n")
         await type_text(pilot, "old")
         await pilot.press("down")
-        await type_text(pilot, "nowhere")
+        await type_text(pilot, "no")
         await pilot.press("down", "down", "down", "ctrl+a", "ctrl+k")
         await type_text(pilot, "a,,b")
         await pilot.press("ctrl+s")
@@ -154,3 +157,20 @@ def test_paths_complete_to_folders_first_in_order(tmp_path) -> None:
     assert complete_path("nowhere/x") is None
     assert describe_folder("images") == "3 images"
     assert "does not exist" in describe_folder("nowhere")
+
+
+def test_the_first_screen_is_painted_without_anything_heavy() -> None:
+    script = """
+import asyncio, sys
+from mia_tui.app import MiaApp
+async def main():
+    async with MiaApp().run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert type(pilot.app.screen).__name__ == "ProjectsScreen"
+asyncio.run(main())
+heavy = "numpy scipy skimage cv2 tifffile pyarrow pydantic shapely torch PIL tomlkit mia_tui.jobs mia_tui.engine"
+print([name for name in heavy.split() if name in sys.modules])
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -18,7 +18,7 @@ from mia_tui.jobs.liveness import current_status
 from mia_tui.jobs.watch import RunHistory
 from mia_tui.runfolder import ENDED, RunFolder, process_start
 from mia_tui.screens.run_details import LogScreen, log_lines
-from mia_tui.screens.run_view import RunScreen, loss_series
+from mia_tui.screens.run_view import RunScreen, epoch_lines, loss_series
 from mia_tui.screens.runs import Lister, RunsScreen
 from mia_tui.widgets.chart import LineChart
 from mia_tui.widgets.form import ConfirmScreen
@@ -89,6 +89,7 @@ async def test_the_list_tells_states_by_word_and_sign(project, size) -> None:
         }.items():
             line = line_of(app, name)
             assert all(word in line for word in words), line
+            assert line.rstrip().endswith(words[-1].split()[-1]), line
         await pilot.press("down")
         await until(pilot, lambda: "its process was killed" in screen_text(app))
         await pilot.press("down")
@@ -341,6 +342,18 @@ def test_the_loss_curve_ends_with_the_running_epoch(tmp_path) -> None:
     train, validation = loss_series(history)
     assert (list(train.xs), list(train.ys)) == ([1.0, 1.5], [1.2, 1.1])
     assert list(validation.ys) == [1.4]
+
+
+def test_a_silent_worker_is_told_by_its_epochs(tmp_path) -> None:
+    history = RunHistory(tmp_path)
+    for epoch in (1, 2, 3):
+        event = {"event": "epoch", "epoch": epoch, "train_loss": 1 / epoch, "val_loss": None, "metrics": {"ap": 0.5}}
+        history.fold([{**event, "best": epoch == 2}])
+    assert epoch_lines(history) == [
+        "epoch   1  loss 1.000  validation nan  ap 0.500",
+        "epoch   2  loss 0.500  validation nan  ap 0.500  ★",
+        "epoch   3  loss 0.333  validation nan  ap 0.500",
+    ]
 
 
 def test_a_long_log_is_read_from_its_end(tmp_path) -> None:
