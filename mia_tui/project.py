@@ -13,6 +13,7 @@ from mia_tui.storage import write_bytes
 FILE_NAME = "project.toml"
 TASKS = ("segmentation", "detection", "classification")
 OWN_FOLDERS = ("labels", "predictions", "tracks", "runs", "models", "results")
+RESERVED_CLASS = "annotated area"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 PREDICT_PREFIX = "@predict/"
@@ -154,7 +155,7 @@ class Project:
         values["axes"] = dict(self.axes)
         values["classes"] = [{"name": c.name, "color": c.color, "key": c.key} for c in self.classes]
         for key, value in values.items():
-            if document.get(key) != value:
+            if document.get(key, type(value)()) != value:  # what is empty and was not there is not written
                 document[key] = value
         write_bytes(path, tomlkit.dumps(document).encode())
 
@@ -283,6 +284,8 @@ def make_classes(names: Sequence[str]) -> tuple[LabelClass, ...]:
     cleaned = [name.strip() for name in names]
     if not cleaned or "" in cleaned or len(set(cleaned)) < len(cleaned):
         raise MiaError(f"class names must be given, not empty and all different, not {', '.join(names) or 'none'}")
+    if RESERVED_CLASS in cleaned:
+        raise MiaError(f"no class can be called {RESERVED_CLASS!r}: it marks where a frame is annotated")
     return tuple(
         LabelClass(name, PALETTE[i % len(PALETTE)], str(i + 1) if i < 9 else "") for i, name in enumerate(cleaned)
     )

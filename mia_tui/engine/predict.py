@@ -197,10 +197,11 @@ def _open(project: Project, ref: ImageRef) -> Image:
 def _store(
     project: Project, predictor: Predictor, model: str, ref: ImageRef, frame: str, found: FramePrediction
 ) -> None:
-    """Write one frame's prediction: shapes and label image. Earlier rejections spoke of other objects and go."""
+    """Write one frame's prediction: shapes and label image. A rejection stays where the same outline comes back."""
     path = project.prediction_path(model, ref.key, frame)
     write_tiff(path.with_suffix(".tif"), _narrow(found.objects.labels))
-    write_frame(path, to_frame_labels(found.objects, [name for name, _ in predictor.card.classes]))
+    classes = dict(predictor.card.classes)
+    write_frame(path, to_frame_labels(found.objects, list(classes)), classes)
 
 
 def _out_path(out: Path, ref: ImageRef, frame: str = "") -> Path:

@@ -6,7 +6,9 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-AREA_CLASS = "annotated area"
+from mia_tui.project import RESERVED_CLASS
+
+AREA_CLASS = RESERVED_CLASS
 """Classification of the features that say where a frame is annotated. No class of a project may carry this name."""
 
 SOURCES = ("manual", "accepted", "corrected", "imported", "predicted")

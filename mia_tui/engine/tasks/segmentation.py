@@ -5,7 +5,7 @@ of the paper's Huh7 result (Koerber 2023, three classes with a 3 px border). Obj
 insides into the border. With touching = "off" the channels are background and one per class, and touching objects fuse.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -237,9 +237,11 @@ def _depths(inside: NDArray[np.uint8], decoding: Decoding) -> tuple[NDArray[np.f
     _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
     small = stats[:, cv2.CC_STAT_AREA] < decoding.min_seed
     core[small[parts]] = 0
-    depth = cv2.GaussianBlur(cv2.distanceTransform(core, cv2.DIST_L2, 5), (0, 0), 1.0)
-    depth[core == 0] = 0
-    core[depth < cv2.dilate(depth, np.ones((3, 3), np.uint8))] = 0
+    del parts  # four bytes a pixel
+    depth: NDArray[np.float32] = cv2.distanceTransform(core, cv2.DIST_L2, 5)
+    cv2.GaussianBlur(depth, (0, 0), 1.0, dst=depth)
+    depth *= core
+    core &= depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))
     _, seeds = cv2.connectedComponents(core, connectivity=8, ltype=cv2.CV_32S)
     return depth, seeds
 
@@ -286,18 +288,32 @@ def _describe(
 
     The class is the one with the highest mean probability over the object, the score the mean foreground probability.
     """
-    areas = np.bincount(labels.ravel())
-    keep = areas >= decoding.min_size
+    count = int(labels.max())
+    keep = _sums(labels, None, count) >= decoding.min_size
     keep[0] = False
     numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    labels = numbers[labels]
+    for rows in _blocks(labels):
+        labels[rows] = numbers[labels[rows]]
     count = int(keep.sum())
-    area = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
-    chosen = labels > 0
-    ids = labels[chosen]
-    means = np.stack([np.bincount(ids, weights=layer[chosen], minlength=count + 1) / area for layer in classes])
-    scores = np.bincount(ids, weights=foreground[chosen], minlength=count + 1) / area
-    return Objects(labels, means.argmax(0) + 1, (scores / 255).astype(np.float32))
+    area = np.maximum(_sums(labels, None, count), 1)
+    means = np.stack([_sums(labels, layer, count) / area for layer in classes])
+    scores = _sums(labels, foreground, count) / (255 * area)
+    return Objects(labels, means.argmax(0) + 1, scores.astype(np.float32))
+
+
+def _blocks(image: NDArray[Any]) -> Iterator[slice]:
+    """Slices of rows: a whole large image at once would need eight bytes a pixel for each sum."""
+    return (slice(row, row + 512) for row in range(0, len(image), 512))
+
+
+def _sums(labels: NDArray[np.int32], layer: NDArray[np.uint8] | None, count: int) -> NDArray[np.float64]:
+    """Sum of a layer over each label 0..count; the number of pixels without a layer. Background counts as 0."""
+    total = np.zeros(count + 1)
+    for rows in _blocks(labels):
+        chosen = labels[rows] > 0
+        weights = None if layer is None else layer[rows][chosen]
+        total += np.bincount(labels[rows][chosen], weights, minlength=count + 1)
+    return total
 
 
 def with_min_size(decoding: Decoding, areas: list[int]) -> Decoding:
