@@ -92,11 +92,12 @@ def _cells(values: list[Any]) -> list[Text]:
 
 
 def _number_format(numbers: list[float]) -> str:
-    """A format with one number of decimals: four digits of the largest number, none for whole numbers."""
+    """A format with one number of decimals: three or four digits of the largest number, none for whole numbers."""
     finite = [abs(number) for number in numbers if math.isfinite(number)]
     largest = max(finite, default=0.0)
     if all(number == int(number) for number in finite) and largest < 1e15:
         return ".0f"
     if not 1e-3 <= largest < 1e7:
         return ".3e"
-    return f".{max(0, min(4, 3 - math.floor(math.log10(largest))))}f"
+    power = math.floor(math.log10(largest))
+    return f".{max(0, 3 - power) if power >= 0 else 2 - power}f"

@@ -266,8 +266,8 @@ def epoch_lines(history: RunHistory) -> list[str]:
     for at, epoch in enumerate(history.epochs):
         scores = "  ".join(f"{name} {values[at]:.3f}" for name, values in history.metrics.items())
         best = f"  {BEST_GLYPH}" if epoch == history.best_epoch else ""
-        losses = f"loss {history.train_losses[at]:.3f}  validation {history.val_losses[at]:.3f}"
-        lines.append(f"epoch {epoch:>3}  {losses}  {scores}{best}")
+        validation = "" if math.isnan(history.val_losses[at]) else f"  validation {history.val_losses[at]:.3f}"
+        lines.append(f"epoch {epoch:>3}  loss {history.train_losses[at]:.3f}{validation}  {scores}{best}")
     return lines
 
 

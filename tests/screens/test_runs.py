@@ -347,12 +347,18 @@ def test_the_loss_curve_ends_with_the_running_epoch(tmp_path) -> None:
 def test_a_silent_worker_is_told_by_its_epochs(tmp_path) -> None:
     history = RunHistory(tmp_path)
     for epoch in (1, 2, 3):
-        event = {"event": "epoch", "epoch": epoch, "train_loss": 1 / epoch, "val_loss": None, "metrics": {"ap": 0.5}}
+        event = {
+            "event": "epoch",
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            "val_loss": 0.7 if epoch == 3 else None,
+            "metrics": {"ap": 0.5},
+        }
         history.fold([{**event, "best": epoch == 2}])
     assert epoch_lines(history) == [
-        "epoch   1  loss 1.000  validation nan  ap 0.500",
-        "epoch   2  loss 0.500  validation nan  ap 0.500  ★",
-        "epoch   3  loss 0.333  validation nan  ap 0.500",
+        "epoch   1  loss 1.000  ap 0.500",
+        "epoch   2  loss 0.500  ap 0.500  ★",
+        "epoch   3  loss 0.333  validation 0.700  ap 0.500",
     ]
 
 
