@@ -272,6 +272,16 @@ class FrameStore:
         """What `redo` would do again; None when there is nothing."""
         return _text(self._history.undone)
 
+    @property
+    def undo_time(self) -> float:
+        """When the edit that `undo` would take back was made (seconds since the epoch); 0 when there is nothing."""
+        return _time(self._history.done)
+
+    @property
+    def redo_time(self) -> float:
+        """When the edit that `redo` would do again was made; 0 when there is nothing."""
+        return _time(self._history.undone)
+
     def new_id(self) -> int:
         """An id that no object of this frame ever had."""
         self._next_id = max(self._next_id, self._frame.next_id)
@@ -362,7 +372,7 @@ class FrameStore:
 
     def _edit(self, text: str, record: dict[str, Any]) -> Edit:
         kept = {key: value for key, value in record.items() if value or key.startswith("areas")}
-        line = self._append("edit", {"text": text, "time": round(time.time(), 3), **kept})
+        line = self._append("edit", {"text": text, "time": round(time.time(), 6), **kept})
         done = line.record()
         return Edit(line.revision, text, objects_in(done, "remove"), objects_in(done, "add"))
 
@@ -416,6 +426,10 @@ class FrameStore:
 
 def _text(stack: list[Line]) -> str | None:
     return str(stack[-1].record().get("text", "")) if stack else None
+
+
+def _time(stack: list[Line]) -> float:
+    return float(stack[-1].record().get("time", 0.0)) if stack else 0.0
 
 
 def _count(number: int) -> str:

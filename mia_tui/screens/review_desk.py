@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mia_tui.errors import MiaError
 from mia_tui.labeling import review
@@ -99,7 +98,8 @@ class ReviewDesk:
         Returns the state then, and how many were left out because they overlap a label (IoU over 0.5).
         """
         state = self.state(place)
-        known = overlapping(state)
+        pending = [state.predictions.objects[number] for number in state.pending]
+        known = review.already_labelled(pending, state.labels)
         state = self.accept(place, [number for number in state.pending if number not in known])
         return state, len(known)
 
@@ -188,32 +188,12 @@ class ReviewDesk:
         return labels, predictions
 
     def _last_on_disk(self, place: Place, *, redo: bool) -> Decision | None:
-        """The last review step of an earlier session on this frame: in the file that was written last."""
+        """The step of an earlier session on this frame that is next in time, in whichever file it stands."""
         labels, predictions = self._stores(place)
-        found: list[tuple[int, Decision]] = []
+        found: list[tuple[float, Decision]] = []
         for store in (labels, predictions):
             text = store.redo_text if redo else store.undo_text
             if text is not None and text.startswith(("accept", "reject", "take back")):
                 decision = Decision(place, text, "") if store is labels else Decision(place, "", text)
-                found.append((_written(store.path), decision))
-        return max(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def _written(path: Path) -> int:
-    """When the journal of a label file was last appended to."""
-    journal = path.with_suffix(".journal")
-    return journal.stat().st_mtime_ns if journal.exists() else 0
-
-
-def overlapping(state: ReviewState) -> set[int]:
-    """Pending predictions that are the same object as a label (intersection over union above `SAME_OBJECT_IOU`)."""
-    import shapely
-
-    labels = [item.geometry for item in state.labels.objects.values()]
-    pending = [state.predictions.objects[number].geometry for number in state.pending]
-    if not labels or not pending:
-        return set()
-    inner, outer = shapely.STRtree(labels).query(pending, predicate="intersects")
-    ours, theirs = [pending[i] for i in inner], [labels[j] for j in outer]
-    common, union = shapely.area(shapely.intersection(ours, theirs)), shapely.area(shapely.union(ours, theirs))
-    return {state.pending[i] for i, a, b in zip(inner, common, union, strict=True) if a > review.SAME_OBJECT_IOU * b}
+                found.append((store.redo_time if redo else -store.undo_time, decision))
+        return min(found, key=lambda pair: pair[0])[1] if found else None
