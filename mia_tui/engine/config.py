@@ -68,7 +68,7 @@ class TrainConfig(BaseModel):
     warmup: float = Field(0.05, ge=0, le=0.9, description="Share of the training in which the learning rate rises")
     ema: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that validate and predict; 0 = off")
     steps_per_epoch: int | None = Field(
-        None, ge=1, description="Steps per epoch; empty = enough to cover all images once, at least 20"
+        None, ge=1, description="Steps per epoch; empty = enough to cover all images once, at least 50"
     )
     prefer_labelled: int = Field(4, ge=0, le=50, description="How often a patch without labels is drawn again")
     validation: float = Field(

@@ -42,7 +42,7 @@ from mia_tui.errors import MiaError
 from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder
 
-MIN_STEPS = 20
+MIN_STEPS = 50
 """An epoch has at least this many steps, so that validation stays a small part of the time."""
 
 REPORT_S = 0.5
