@@ -102,7 +102,11 @@ def choose_images(project: Project, wanted: Sequence[str] | None) -> list[ImageR
     Files outside the project get their path below the given folder (or their file name) as key.
     """
     if not wanted:
-        return project.images("predict") if "predict" in project.roots else project.images()
+        split = "predict" if "predict" in project.roots else "train"
+        found = project.images(split)
+        if not found:
+            raise MiaError(f"{project.roots[split]} holds no images to predict: put PNG, JPEG, BMP or TIFF files there")
+        return found
     refs = {ref.key: ref for ref in project.images()}
     by_path = {ref.path.resolve(): ref for ref in refs.values()}
     chosen: dict[str, ImageRef] = {}

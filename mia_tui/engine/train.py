@@ -158,6 +158,7 @@ def train(job: Job, *, should_stop: Callable[[], bool] = lambda: False, started:
                 break
             saver.save_now_and_then()
         finish_epoch(job, material, learner, progress, clock)
+        job.reporter.status(step=loader.steps_done(progress))
         saver.save()
     export(job, material, progress)
     return "finished"
@@ -179,6 +180,8 @@ def announce(job: Job, material: Material, learner: Learner, progress: Progress,
 def prepare(job: Job) -> Material:
     """Read and split the labelled frames."""
     project, config = job.project, job.config
+    if project.task != "segmentation":
+        raise MiaError(f"project {project.name} is of task {project.task}; this version trains segmentation only")
     frames = labelled_frames(project)
     if not frames:
         raise MiaError(

@@ -28,6 +28,12 @@ EXIT_FAILED = 1
 EXIT_OUT_OF_MEMORY = 42
 
 
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_short(entry)}" for key, entry in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 class RunReporter:
     """Writes events at once and the status every `HEARTBEAT_S` seconds; the only writer of a living run's status."""
 
@@ -44,7 +50,11 @@ class RunReporter:
         self._thread.start()
 
     def event(self, kind: str, **values: Any) -> None:
+        """Append an event; all but the frequent ones also go to the log, as a line for people."""
         self.run.append_event(kind, **values)
+        if kind not in ("step", "progress", "preview"):
+            said = "  ".join(f"{key} {_short(value)}" for key, value in values.items() if value not in (None, "", {}))
+            print(f"{time.strftime('%H:%M:%S')} {kind}  {said}", flush=True)
 
     def status(self, **changes: Any) -> None:
         """Change the status; a change of state is written at once, the rest with the next heartbeat."""
