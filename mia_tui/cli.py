@@ -26,6 +26,9 @@ Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
+NO_IMAGES = ": put PNG, JPEG, BMP or TIFF files there"
+
+
 def say(text: str) -> None:
     """A line for people."""
     print(text, flush=True)
@@ -76,7 +79,7 @@ def new(
     counts = {split: len(made.images(split)) for split in made.roots}
     say(f"{made.folder}: {made.task}, classes {', '.join(c.name for c in made.classes)}")
     for split, count in counts.items():
-        say(f"  {split} images: {count} in {made.roots[split]}")
+        say(f"  {split} images: {count} in {made.roots[split]}" + (NO_IMAGES if not count else ""))
     finish(as_json, {"project": made.folder, "task": made.task, "images": counts})
 
 
@@ -216,10 +219,14 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Find objects in images with a trained model."""
+    from mia_tui.console import read_card
+
+    opened = load_project(project)
+    read_card(opened, model)  # a wrong name is said before the libraries of the engine are loaded
     from mia_tui.engine.predict import predict_project
 
     summary = predict_project(
-        load_project(project), model, images=images, out=out, tta=tta, probabilities=probabilities,
+        opened, model, images=images, out=out, tta=tta, probabilities=probabilities,
         device=device, report=progress_line,
     )  # fmt: skip
     say(f"{summary.objects} objects on {summary.frames} frames of {summary.images} images")
@@ -240,10 +247,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a model on labelled frames."""
+    from mia_tui.console import read_card
+
+    opened = load_project(project)
+    read_card(opened, model)
     from mia_tui.analysis.scores import format_score
     from mia_tui.engine.evaluate import evaluate_project
 
-    result = evaluate_project(load_project(project), model, split=split, device=device, tta=tta, report=progress_line)
+    result = evaluate_project(opened, model, split=split, device=device, tta=tta, report=progress_line)
     say(format_score(result))
     say("")
     say(format_score(result["classes"]))
@@ -374,6 +385,21 @@ def _opens_terminal(arguments: list[str]) -> bool:
     return not arguments or arguments[0] == "--graphics" or Path(arguments[0]).exists()
 
 
+def _run_command(arguments: list[str]) -> None:
+    """Run a command. What is wrong with its arguments is said, as JSON too where that is wanted; exit code 2."""
+    usage_error: Any = typer.BadParameter.__base__  # of the click inside typer, which has no public name everywhere
+    try:
+        if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+            raise typer.BadParameter(f"{arguments[0]!r} is neither a command nor a folder. See mia-tui --help.")
+        code = app(standalone_mode=False)
+    except usage_error as error:
+        error.show()
+        if "--json" in arguments:
+            say(json.dumps({"error": error.format_message()}))
+        raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
 COMMANDS = [str(c.name or (c.callback.__name__ if c.callback else "")) for c in app.registered_commands]
 
 
@@ -404,7 +430,7 @@ def main() -> None:
         elif _opens_terminal(arguments):
             open_terminal(*_terminal_arguments(arguments))
         else:
-            app()
+            _run_command(arguments)
     except MiaError as error:
         print(f"mia-tui: {error}", file=sys.stderr)
         if "--json" in arguments:

@@ -27,6 +27,10 @@ def start_training(project: Project, name: str | None, settings: Sequence[str], 
     from mia_tui.engine.config import parse_settings
 
     config = parse_settings(list(settings), _read_settings(file) if file else {})
+    if not project.frames_under("labels"):
+        raise MiaError(
+            f"project {project.name} has no labels to learn from. Import some: mia-tui import {project.folder} ..."
+        )
     wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
     return control.start(project, wish, name or new_run_name("model"))
 

@@ -91,7 +91,10 @@ def _describe_project(project: Project) -> Report:
     refs, problems = [], []
     for split in project.roots:
         try:
-            refs += project.images(split)
+            found = project.images(split)
+            refs += found
+            if not found:
+                problems.append({"file": str(project.roots[split]), "problem": "holds no images"})
         except MiaError as error:
             problems.append({"file": str(project.roots[split]), "problem": str(error)})
     images, unreadable = _inspect(refs, lambda ref: open_ref(project, ref))

@@ -1,0 +1,16 @@
+"""What all tests share: no test reads or writes the user's own settings, state, cache or device queue."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory) -> None:
+    """Settings, state (with the queue of the device) and cache of the session in temporary folders.
+
+    Set for good, not restored at the end: a run that outlives its test must not queue on the user's device.
+    """
+    base = tmp_path_factory.mktemp("mia-tui")
+    for name in ("CONFIG", "STATE", "CACHE"):
+        os.environ[f"MIA_TUI_{name}"] = str(base / name.lower())
