@@ -4,6 +4,7 @@ Every option has a default that suits a beginner, bounds, and a one-line help te
 and `config.json` of a run all come from these two models.
 """
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -86,6 +87,8 @@ class TrainConfig(BaseModel):
     def _check(self) -> "TrainConfig":
         if self.patch_size % 32:
             raise ValueError(f"patch_size must be a multiple of 32, not {self.patch_size}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {self.device!r}")
         if self.cross_entropy == 0 and self.dice == 0:
             raise ValueError("cross_entropy and dice are both 0: nothing would be learnt")
         return self
