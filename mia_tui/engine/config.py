@@ -5,7 +5,7 @@ and `config.json` of a run all come from these two models.
 """
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -144,7 +144,13 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def parse_value(text: str, key: str) -> Any:
-    """The text of one setting as pydantic should see it: "" and "none" are None, lists are comma separated."""
+    """The text of one setting as pydantic should see it: "" and "none" are None, lists are comma separated.
+
+    A setting that offers "none" itself (augmentation) keeps it.
+    """
+    setting = TrainConfig.model_fields.get(key)
+    if setting is not None and text in get_args(setting.annotation):
+        return text
     if text.lower() in ("", "none"):
         return None
     if key in ("channels", "decoder_channels"):

@@ -31,11 +31,21 @@ CACHE_LIMIT = 50 * 2**30
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What a prediction is scored against: a label image (Y, X), the class of each pixel (Y, X) uint8 (0 background),
+    and where the frame is annotated (Y, X) bool, None for everywhere."""
+
+    instances: NDArray[Any]
+    classes: NDArray[np.uint8]
+    annotated: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
 class TrainingFrame:
     """One labelled frame, ready for patches.
 
     `plane` is (C, Y, X) with the values of the file, in memory or memory-mapped; `target` (Y, X) uint8; `weights`
-    (Y, X) float16 or None; `instances` (Y, X) the truth for scores, `classes` (Y, X) uint8; `annotated` bool or None.
+    (Y, X) float16 or None; `areas` of its objects in pixels; `truth` for validation frames only.
     """
 
     key: str
@@ -44,10 +54,8 @@ class TrainingFrame:
     limits: NDArray[np.float32]
     target: NDArray[np.uint8]
     weights: NDArray[np.float16] | None
-    instances: NDArray[Any]
-    classes: NDArray[np.uint8]
-    annotated: NDArray[np.bool_] | None
     areas: list[int]
+    truth: Truth | None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,8 +133,13 @@ def load_frames(
     channels: Channels,
     config: TrainConfig,
     normalization: Normalization,
+    *,
+    with_truth: bool = False,
 ) -> Iterator[TrainingFrame]:
-    """Read the labelled frames one by one: the image decoded once, the labels turned into targets."""
+    """Read the labelled frames one by one: the image decoded once, the labels turned into targets.
+
+    `with_truth` keeps what validation needs, six bytes a pixel.
+    """
     budget = RAM_SHARE * psutil.virtual_memory().available
     for ref, frame in frames:
         labels = read_frame(project.labels_path(ref.key, frame))
@@ -156,7 +169,7 @@ def load_frames(
         yield TrainingFrame(
             ref.key, frame, plane, normalization.limits(plane), target,
             None if weights is None else weights.astype(np.float16),
-            instances, classes, annotated, [int(a) for a in areas[areas > 0]],
+            [int(a) for a in areas[areas > 0]], Truth(instances, classes, annotated) if with_truth else None,
         )  # fmt: skip
 
 

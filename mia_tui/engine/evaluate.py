@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mia_tui.analysis.matching import THRESHOLDS, Matching, match, pool
 from mia_tui.analysis.scores import class_report, instance_report
 from mia_tui.analysis.semantic import confusion_matrix
-from mia_tui.engine.data import TrainingFrame, labelled_frames
+from mia_tui.engine.data import TrainingFrame, Truth, labelled_frames
 from mia_tui.engine.predict import FramePrediction, Predictor
 from mia_tui.engine.tasks.segmentation import IGNORED, Objects, rasterize
 from mia_tui.errors import MiaError
@@ -30,22 +30,15 @@ class FrameScore:
     confusion: NDArray[np.int64]
 
 
-def score_frame(
-    key: str,
-    frame: str,
-    found: Objects,
-    instances: NDArray[Any],
-    classes: NDArray[np.uint8],
-    class_count: int,
-    annotated: NDArray[np.bool_] | None,
-) -> FrameScore:
+def score_frame(key: str, frame: str, found: Objects, truth: Truth, class_count: int) -> FrameScore:
     """Score one prediction against the truth; only the annotated area counts."""
     predicted_classes = np.where(found.labels > 0, found.classes[found.labels], 0)
     return FrameScore(
-        key, frame,
-        match(instances, found.labels, THRESHOLDS, area=annotated),
-        confusion_matrix(classes, predicted_classes, class_count + 1, area=annotated),
-    )  # fmt: skip
+        key,
+        frame,
+        match(truth.instances, found.labels, THRESHOLDS, area=truth.annotated),
+        confusion_matrix(truth.classes, predicted_classes, class_count + 1, area=truth.annotated),
+    )
 
 
 def summarize(scores: Sequence[FrameScore], class_names: Sequence[str]) -> dict[str, Any]:
@@ -73,11 +66,8 @@ def validate(predictor: Predictor, frames: Iterable[TrainingFrame], class_count:
     scores, losses, pixels = [], 0.0, 0
     for frame in frames:
         found = predictor.find(frame.plane, frame.limits)
-        scores.append(
-            score_frame(
-                frame.key, frame.frame, found.objects, frame.instances, frame.classes, class_count, frame.annotated
-            )
-        )
+        assert frame.truth is not None, "validation frames are loaded with their truth"
+        scores.append(score_frame(frame.key, frame.frame, found.objects, frame.truth, class_count))
         loss, count = cross_entropy(found, frame.target)
         losses, pixels = losses + loss, pixels + count
     return scores, losses / max(pixels, 1)
@@ -123,7 +113,8 @@ def evaluate_project(
         with open_ref(project, ref) as image:
             found = predictor.frame(image.frame(frame), rgb=image.info.rgb, name=ref.key)
         instances, classes = rasterize(labels.objects.values(), (labels.height, labels.width), known)
-        scores.append(score_frame(ref.key, frame, found.objects, instances, classes, len(names), area_mask(labels)))
+        truth = Truth(instances, classes, area_mask(labels))
+        scores.append(score_frame(ref.key, frame, found.objects, truth, len(names)))
     return {"model": model, "split": split, **summarize(scores, names)}
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from mia_tui.engine.data import TrainingFrame
 from mia_tui.engine.normalize import apply_limits
 from mia_tui.engine.predict import Predictor
-from mia_tui.engine.tasks.segmentation import rim_distance
+from mia_tui.engine.tasks.segmentation import IGNORED, rim_distance
 from mia_tui.storage import write_bytes
 
 SIDE = 256
@@ -27,7 +27,8 @@ def write_preview(path: Path, predictor: Predictor, frame: TrainingFrame) -> Non
     box = (slice(top, top + SIDE), slice(left, left + SIDE))
     plane = np.ascontiguousarray(frame.plane[:, box[0], box[1]])
     found = predictor.find(plane, frame.limits)
-    picture = draw(apply_limits(plane, frame.limits), frame.instances[box], found.objects.labels)
+    labelled = (frame.target % IGNORED > 0).astype(int) if frame.truth is None else frame.truth.instances
+    picture = draw(apply_limits(plane, frame.limits), labelled[box], found.objects.labels)
     stream = BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     write_bytes(path, stream.getvalue())

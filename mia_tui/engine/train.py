@@ -191,7 +191,7 @@ def prepare(job: Job) -> Material:
     channels = choose_channels(project, list({ref.key: ref for ref, _ in frames}.values()), config.channels)
     normalization = Normalization()
     loaded = list(load_frames(project, train_frames, channels, config, normalization))
-    validation = list(load_frames(project, held, channels, config, normalization))
+    validation = list(load_frames(project, held, channels, config, normalization, with_truth=True))
     areas = [area for frame in loaded for area in frame.areas]
     if not areas:
         raise MiaError("the training images hold no labelled object. Label some, or lower the validation share.")

@@ -144,7 +144,7 @@ def test_split_sizes(count: int, share: float, held: int) -> None:
 
 def loaded_frames(project: Project, config: TrainConfig) -> list[TrainingFrame]:
     channels = choose_channels(project, project.images("train"), None)
-    return list(load_frames(project, labelled_frames(project), channels, config, Normalization()))
+    return list(load_frames(project, labelled_frames(project), channels, config, Normalization(), with_truth=True))
 
 
 def test_patches_depend_on_seed_epoch_and_number_only(tmp_path) -> None:
@@ -229,5 +229,5 @@ def test_annotated_area_masks_the_loss(tmp_path) -> None:
     loaded = loaded_frames(project, tiny_config())[0]
     outside = np.zeros((96, 96), bool)
     outside[:, 48:] = True
-    assert (loaded.target[outside & (loaded.instances == 0)] == 255).all()
+    assert (loaded.target[outside & (loaded.truth.instances == 0)] == 255).all()
     assert not (loaded.target[~outside] == 255).any()

@@ -40,9 +40,9 @@ class Decoding:
     """
 
     touching: str = "border"
-    foreground: float = 0.4
-    inside: float = 0.6
-    min_seed: int = 3
+    foreground: float = 0.5
+    inside: float = 0.7
+    min_seed: int = 6
     waist: float = 0.1
     min_size: int = 10
 
