@@ -1,5 +1,7 @@
 """Losses against their formulas; settings against mistakes."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -58,6 +60,15 @@ def test_every_setting_has_a_help_text() -> None:
 def test_settings_are_read_from_text() -> None:
     config = parse_settings(["epochs=7", "max_minutes=2.5", "channels=0,2", "encoder_weights=none"], {"batch_size": 3})
     assert (config.epochs, config.max_minutes, config.channels, config.batch_size) == (7, 2.5, [0, 2], 3)
+    assert config.encoder_weights is None
+    assert parse_settings(["augmentation=none"]).augmentation == "none"
+
+
+def test_everything_that_a_setting_offers_can_be_written() -> None:
+    offers = {name: get_args(field.annotation) for name, field in TrainConfig.model_fields.items()}
+    for name, offered in offers.items():
+        for text in (value for value in offered if isinstance(value, str)):
+            assert getattr(parse_settings([f"{name}={text}"]), name) == text
 
 
 @pytest.mark.parametrize(
