@@ -216,19 +216,27 @@ def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: De
     depth, labels = _depths(inside, decoding)
     mask = ((foreground > 255 * decoding.foreground) | (labels > 0)).astype(np.uint8)
     _, clumps = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+    shared = _fill_single(labels, clumps)
     for index, box in enumerate(ndimage.find_objects(clumps), start=1):
-        if box is None:
+        if box is None or not shared[index]:
             continue
         clump = clumps[box] == index
         seeds = np.where(clump, labels[box], 0)
-        found = np.unique(seeds)
-        found = found[found > 0]
-        if len(found) == 1:
-            labels[box][clump] = found[0]
-        elif len(found) > 1:
-            basins = watershed(-depth[box] - inside[box] / np.float32(255), seeds, mask=clump)
-            labels[box][clump] = _merge_basins(basins, depth[box], decoding.waist)[clump]
+        basins = watershed(-depth[box] - inside[box] / np.float32(255), seeds, mask=clump)
+        labels[box][clump] = _merge_basins(basins, depth[box], decoding.waist)[clump]
     return labels
+
+
+def _fill_single(labels: NDArray[np.int32], clumps: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Give every clump with one seed the number of that seed, in place; which clumps have several."""
+    found = labels > 0
+    pairs = np.unique(np.stack([clumps[found], labels[found]]), axis=1)
+    seeds = np.bincount(pairs[0], minlength=int(clumps.max()) + 1)
+    single = np.zeros(len(seeds), np.int32)
+    single[pairs[0]] = np.where(seeds[pairs[0]] == 1, pairs[1], 0)
+    for rows in _blocks(labels):
+        np.maximum(labels[rows], single[clumps[rows]], out=labels[rows])
+    return seeds > 1
 
 
 def _depths(inside: NDArray[np.uint8], decoding: Decoding) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
