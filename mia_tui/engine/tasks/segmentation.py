@@ -30,6 +30,10 @@ MIN_WAIST = 0.5
 """Pixels: shallower necks than this are the roughness of the outline."""
 
 
+BAND = 1024
+"""Rows of an image that are parted by one watershed: large enough to be quick, small enough for memory."""
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How probabilities become objects.
@@ -207,7 +211,7 @@ def _components(probabilities: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
-    """Watershed from the insides, one clump of foreground after the other, so that memory stays that of the image.
+    """Watershed from the insides, band by band, so that memory stays that of the image.
 
     Two insides that the network left joined still come apart where they are waisted: the seeds are the deepest points
     of the insides (distance to their outline), and the basins of two seeds are merged again unless the way between them
@@ -215,15 +219,18 @@ def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: De
     """
     depth, labels = _depths(inside, decoding)
     mask = ((foreground > 255 * decoding.foreground) | (labels > 0)).astype(np.uint8)
-    _, clumps = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
-    shared = _fill_single(labels, clumps)
-    for index, box in enumerate(ndimage.find_objects(clumps), start=1):
-        if box is None or not shared[index]:
-            continue
-        clump = clumps[box] == index
-        seeds = np.where(clump, labels[box], 0)
-        basins = watershed(-depth[box] - inside[box] / np.float32(255), seeds, mask=clump)
-        labels[box][clump] = _merge_basins(basins, depth[box], decoding.waist)[clump]
+    _, clumps, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
+    shared = np.flatnonzero(_fill_single(labels, clumps))
+    top, height = stats[shared, cv2.CC_STAT_TOP], stats[shared, cv2.CC_STAT_HEIGHT]
+    for band in np.unique(top // BAND):
+        members = top // BAND == band
+        rows = slice(int(top[members].min()), int((top + height)[members].max()))
+        chosen = np.zeros(len(stats), bool)
+        chosen[shared[members]] = True
+        here = chosen[clumps[rows]]
+        seeds = np.where(here, labels[rows], 0)
+        basins = watershed(-depth[rows] - inside[rows] / np.float32(255), seeds, mask=here)
+        labels[rows][here] = _merge_basins(basins, depth[rows], decoding.waist)[here]
     return labels
 
 
@@ -256,37 +263,38 @@ def _depths(inside: NDArray[np.uint8], decoding: Decoding) -> tuple[NDArray[np.f
 
 def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: float) -> NDArray[np.int32]:
     """Join neighbouring basins unless they are waisted; the highest passes are looked at first."""
-    numbers, first = np.unique(basins, return_inverse=True)
-    index = first.reshape(basins.shape)
-    peak = np.zeros(len(numbers), np.float32)
-    np.maximum.at(peak, index.ravel(), depth.ravel())
-    root = list(range(len(numbers)))
+    peak = np.zeros(int(basins.max()) + 1, np.float32)
+    np.maximum.at(peak, basins[depth > 0], depth[depth > 0])
+    root = list(range(len(peak)))
 
     def find(i: int) -> int:
         while root[i] != i:
             i = root[i]
         return i
 
-    for height, a, b in sorted(_passes(index, depth, 0 if numbers[0] == 0 else -1), reverse=True):
-        a, b = find(a), find(b)
+    for height, one, two in sorted(_passes(basins, depth), reverse=True):
+        a, b = find(one), find(two)
         low, high = (a, b) if peak[a] < peak[b] else (b, a)
         if a != b and peak[low] - height < max(MIN_WAIST, waist * float(peak[low])):
             root[low] = high
-    return numbers[[find(i) for i in range(len(numbers))]][index].astype(np.int32)
+    joined: NDArray[np.int32] = np.array([find(i) for i in range(len(peak))], np.int32)[basins]
+    return joined
 
 
-def _passes(index: NDArray[np.intp], depth: NDArray[np.float32], background: int) -> list[tuple[float, int, int]]:
+def _passes(basins: NDArray[np.int32], depth: NDArray[np.float32]) -> list[tuple[float, int, int]]:
     """(height, basin, basin) of the highest pass between each two basins that meet within an inside (height > 0)."""
-    best: dict[tuple[int, int], float] = {}
+    pairs, heights = [], []
     for low, high in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
                       ((slice(None, -1), slice(None)), (slice(1, None), slice(None)))):  # fmt: skip
-        a, b = index[low], index[high]
-        meet = (a != b) & (a != background) & (b != background)
-        heights = np.minimum(depth[low][meet], depth[high][meet])
-        for one, two, height in zip(a[meet].tolist(), b[meet].tolist(), heights.tolist(), strict=True):
-            key = (min(one, two), max(one, two))
-            best[key] = max(height, best.get(key, 0.0))
-    return [(height, one, two) for (one, two), height in best.items() if height > 0]
+        a, b = basins[low], basins[high]
+        meet = (a != b) & (np.minimum(a, b) > 0)
+        pairs.append(np.sort(np.stack([a[meet], b[meet]]), axis=0))
+        heights.append(np.minimum(depth[low][meet], depth[high][meet]))
+    found, index = np.unique(np.concatenate(pairs, axis=1), axis=1, return_inverse=True)
+    best = np.zeros(found.shape[1], np.float32)
+    np.maximum.at(best, index.ravel(), np.concatenate(heights))
+    listed = zip(best.tolist(), found[0].tolist(), found[1].tolist(), strict=True)
+    return [(height, one, two) for height, one, two in listed if height > 0]
 
 
 def _describe(
