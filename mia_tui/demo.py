@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mia_tui.errors import MiaError
-from mia_tui.project import FILE_NAME, PREDICT_PREFIX, Project
+from mia_tui.project import FILE_NAME, Project
 
 Say = Callable[[str], None]
 
@@ -77,7 +77,7 @@ def _use_model(project: Project, say: Say) -> dict[str, Any]:
     source = f"predictions:{MODEL}"
     exported = project.results_folder / "masks"
     masks.export_masks(project, exported, source=source, split="predict")
-    scored = score_folders(exported / PREDICT_PREFIX, project.folder / "images" / "predict_masks")
+    scored = score_folders(exported, project.folder / "images" / "predict_masks")
     say("predicted images against the simulator's masks:")
     say(format_score(scored))
     validation = evaluate_project(project, MODEL, split="val")

@@ -12,7 +12,14 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.formats.pairing import Pair, pair
-from mia_tui.formats.report import ExportReport, ImportReport, checked_destination, exported_frames, shown
+from mia_tui.formats.report import (
+    ExportReport,
+    ImportReport,
+    checked_destination,
+    exported_frames,
+    exported_name,
+    shown,
+)
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.geojson import (
     MEMBER,
@@ -236,7 +243,7 @@ def export_geojson(project: Project, dest: Path, *, source: str = "labels", spli
     dest = checked_destination(project, dest)
     report = ExportReport()
     for key, frames in exported_frames(project, source, split).items():
-        path = dest / f"{key}.geojson"
+        path = dest / f"{exported_name(key, split)}.geojson"
         try:
             count = _export_one(project, path, key, frames, source)
         except MiaError as error:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from mia_tui.errors import MiaError
 from mia_tui.formats.mask_kind import Guess, MaskStats, check_kind, guess_kind
 from mia_tui.formats.pairing import pair
-from mia_tui.formats.report import ExportReport, ImportReport, checked_destination, exported_frames, shown
+from mia_tui.formats.report import (
+    ExportReport,
+    ImportReport,
+    checked_destination,
+    exported_frames,
+    exported_name,
+    shown,
+)
 from mia_tui.imaging.image import Image, open_image, open_ref
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import class_image, label_image, shapes_from_labels
@@ -215,7 +222,7 @@ def _pieces(plane: NDArray[Any]) -> tuple[Plane, Plane]:
 def export_masks(
     project: Project, dest: Path, *, source: str = "labels", kind: str = "instance", split: str | None = None
 ) -> ExportReport:
-    """Write masks as `dest/<image key>.tif`, zlib-compressed TIFFs that ImageJ reads.
+    """Write masks as `dest/<image>.tif`, zlib-compressed TIFFs that ImageJ reads (names: `report.exported_name`).
 
     An image of one plane gives a (Y, X) file, a stack (T, Y, X), (Z, Y, X) or (T, Z, Y, X) with a plane for every
     plane of the image (0 where nothing is labelled).
@@ -240,7 +247,7 @@ def export_masks(
     report = ExportReport()
     for key, frames in exported_frames(project, source, split).items():
         try:
-            _export_one(report, project, dest / f"{key}.tif", key, frames, source, kind)
+            _export_one(report, project, dest / f"{exported_name(key, split)}.tif", key, frames, source, kind)
         except MiaError as error:
             report.problems.append(f"{key}: {error}")
     return report

@@ -116,6 +116,11 @@ def exported_frames(project: Project, source: str, split: str | None) -> dict[st
     return by_key
 
 
+def exported_name(key: str, split: str | None) -> str:
+    """The path of an image's export: its path below its root when one root is exported, else its key."""
+    return key.removeprefix(PREDICT_PREFIX) if split == "predict" else key
+
+
 def checked_destination(project: Project, dest: Path) -> Path:
     """The folder to export into.
 

@@ -386,6 +386,9 @@ def test_the_images_of_the_predict_root(tmp_path, masks):
     assert frame(project, "a.png") is None
     out = exported(project, tmp_path)
     assert list(out) == ["@predict/a.png.tif"]
+    report = export_masks(project, tmp_path / "alone", split="predict")
+    assert [Path(name).name for name in report.files] == ["a.png.tif"]
+    assert (tmp_path / "alone" / "a.png.tif").exists(), "one root alone needs no prefix"
     assert import_masks(project, tmp_path / "out", split="predict", replace=True).frames == ["@predict/a.png image"]
     with pytest.raises(MiaError, match="nothing under labels"):
         export_masks(project, tmp_path / "none", split="train")
