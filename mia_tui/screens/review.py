@@ -208,16 +208,18 @@ class ReviewScreen(ImageScreen):
 
     def _take(self, place: "Place", state: "ReviewState") -> None:
         """Show the state that was read or written; while decisions wait, what they will make of it stays shown."""
-        if place != self._place or self._jobs:
+        if place != self._place or self._jobs or self._overlay is None:  # without the picture it comes once more
             return
         before, self._state = self._state, state
         back = [n for n in state.pending if before is not None and n not in before.pending]
+        chosen = self._current
         if back:  # an undo or a failure gave it back: show it
             self._current = back[0]
-            self._reveal()
         elif self._current not in state.predictions.objects:
-            self._choose_first(state)
+            self._current = state.pending[-1 if self._from_end else 0] if state.pending else None
         self.rebuild()
+        if back or self._current != chosen:  # after the picture is there: a new one puts the cursor in its middle
+            self._reveal()
         self.refresh_bindings()
 
     def _reread(self) -> None:
@@ -225,10 +227,6 @@ class ReviewScreen(ImageScreen):
         desk, place = self._desk, self._place
         if desk is not None and place is not None:
             self._do(lambda: desk.state(place), lambda state: self._take(place, state))
-
-    def _choose_first(self, state: "ReviewState") -> None:
-        self._current = state.pending[-1 if self._from_end else 0] if state.pending else None
-        self._reveal()
 
     def _reveal(self) -> None:
         overlay = self._overlay
