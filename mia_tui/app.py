@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import load_keymap
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.widgets.actions import MiaScreen
@@ -83,13 +84,15 @@ class MiaApp(App[None]):
             self.add_mode(name, _opener(name))
         self._history: list[str] = []
         self.register_theme(THEME)
-        settings, self._problem = load_settings()
+        settings, problem = load_settings()
+        self.keymap = load_keymap()
+        self._problems = [*filter(None, [problem]), *self.keymap.problems]
         self.theme = settings.theme if settings.theme in self.available_themes else THEME.name
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
-        if self._problem is not None:
-            self.notify(self._problem, severity="warning", markup=False)
+        for problem in self._problems:
+            self.notify(problem, severity="warning", markup=False)
         if self.project is not None:
             self._remember(self.project)
 

@@ -11,10 +11,11 @@ from textual.css.query import NoMatches
 from textual.widgets import Static, Tree
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
 from mia_tui.project import ImageRef
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import LABELLED, PREDICTED, ImageTree, Listing, list_images
-from mia_tui.widgets.actions import WIDE, Action
+from mia_tui.widgets.actions import WIDE
 from mia_tui.widgets.canvas import ImageCanvas
 from mia_tui.widgets.newest import Newest
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.content import Content
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
 from mia_tui.project import Project
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.canvas import ImageCanvas, Scene
 from mia_tui.widgets.newest import Newest
 

@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
 from mia_tui.project import FILE_NAME, IMAGE_SUFFIXES, TASKS, Project, make_classes
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.form import Choice, Field, FormScroll, PathInput, focus_neighbour
 
 _COUNT_UP_TO = 10_000

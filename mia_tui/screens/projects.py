@@ -15,8 +15,9 @@ from textual.widgets import DataTable, Static
 
 from mia_tui import project as project_module
 from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
 from mia_tui.settings import RecentProject, forget_project, recent_projects
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.table import cell_text, fill_table
 from mia_tui.widgets.wording import age, short_path
 

@@ -17,11 +17,12 @@ from textual.containers import Vertical
 from textual.widgets import DataTable, Static
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
 from mia_tui.project import parse_frame
 from mia_tui.screens import result_tables, run_actions
 from mia_tui.screens.command import run_command
 from mia_tui.screens.run_view import RunScreen
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.choose import ChooseScreen
 from mia_tui.widgets.form import PathInput, PromptScreen
 from mia_tui.widgets.table import fill_table

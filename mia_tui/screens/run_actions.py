@@ -7,9 +7,9 @@ from typing import Any
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.jobs.liveness import resume_problem
+from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import ENDED, RunFolder, Status
-from mia_tui.widgets.actions import Action
 
 STOP = Action("stop", "s", "Stop", "Run", show=True)
 RESUME = Action("resume", "R", "Resume", "Run", show=True)

@@ -17,10 +17,11 @@ from textual.widgets import Static
 from mia_tui.errors import MiaError
 from mia_tui.jobs.liveness import current_status
 from mia_tui.jobs.watch import EventTail, RunHistory
+from mia_tui.keymap import Action
 from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.screens import run_actions
 from mia_tui.screens.run_details import PERIOD_S, LogScreen, PictureScreen, log_lines
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.chart import BEST_GLYPH, LineChart, Series
 from mia_tui.widgets.picture import Picture
 from mia_tui.widgets.wording import STATE_MARKS, duration

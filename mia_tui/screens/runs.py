@@ -16,11 +16,12 @@ from textual.widgets import DataTable, Static
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.jobs.liveness import current_status
+from mia_tui.keymap import Action
 from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.screens import run_actions
 from mia_tui.screens.run_details import LogScreen
 from mia_tui.screens.run_view import RunScreen
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.form import ConfirmScreen
 from mia_tui.widgets.table import cell_text, fill_table
 from mia_tui.widgets.wording import STATE_MARKS, age, duration

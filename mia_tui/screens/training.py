@@ -13,10 +13,11 @@ from textual.widgets import Input, Static
 
 from mia_tui.engine.config import TrainConfig, make_config, parse_value
 from mia_tui.jobs import control
+from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import new_run_name
 from mia_tui.screens.run_actions import need_project
-from mia_tui.widgets.actions import Action, MiaScreen
+from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.form import Choice, Field, FormScroll, focus_neighbour
 
 _FOLDED = "▸ {count} more settings: ^o shows them"

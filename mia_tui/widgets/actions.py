@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
@@ -12,12 +12,13 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.events import Resize
-from textual.keys import format_key
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from mia_tui.errors import MiaError
+from mia_tui.keymap import FILE_NAME as KEYMAP_FILE
+from mia_tui.keymap import Action, KeyMap, clashes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,70 +26,12 @@ if TYPE_CHECKING:
     from mia_tui.project import Project
 
 MAX_FOOTER_KEYS = 8
+NO_KEY = "f63"
+"""A key that no keyboard sends: Textual wants one for an action whose keys were taken away."""
 MIN_SIZE = (60, 18)
 """Columns and lines below which a screen asks for a larger terminal instead of showing half of itself."""
 WIDE = 100
 """Columns from which on a screen shows its panels side by side (class `-wide`, below it `-narrow`)."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """What a person can do on a screen.
-
-    Attributes
-    ----------
-    id : str
-        The handler is the screen's method `action_<id>`.
-    keys : str
-        Textual key names, comma separated; the first one is shown.
-    text : str
-        What it does, a word or two: what the footer shows.
-    group : str
-        Heading in the help.
-    show : bool
-        Whether the footer shows it.
-    more : str
-        What it does in a few words, for help and palette; `text` when empty.
-    method, args : str, tuple
-        For rows that share a handler: it is the screen's `method(*args)` instead of `action_<id>()`.
-    """
-
-    id: str
-    keys: str
-    text: str
-    group: str = "View"
-    show: bool = False
-    more: str = ""
-    method: str = ""
-    args: tuple[Any, ...] = ()
-
-    @property
-    def full_text(self) -> str:
-        return self.more or self.text
-
-    @property
-    def key_names(self) -> list[str]:
-        return [key.strip() for key in self.keys.split(",") if key.strip()]
-
-    @property
-    def key_text(self) -> str:
-        """The first key as a person reads it, e.g. `?` or `^p`."""
-        return show_key(self.key_names[0])
-
-    @property
-    def all_keys_text(self) -> str:
-        return " ".join(show_key(key) for key in self.key_names)
-
-
-def show_key(name: str) -> str:
-    """A Textual key name as a person reads it: `question_mark` is `?`, `ctrl+p` is `^p`."""
-    *modifiers, key = name.split("+")
-    text = format_key(key)
-    if key.startswith("f") and key[1:].isdigit():
-        text = key.upper()
-    if "ctrl" in modifiers:
-        text = f"^{text}"
-    return f"⇧{text}" if "shift" in modifiers else text
 
 
 @dataclass(frozen=True)
@@ -127,6 +70,7 @@ class Host(Protocol):
 
     project: "Project | None"
     graphics: str
+    keymap: KeyMap
 
     def go(self, name: str, **context: Any) -> None:
         """Show the screen `name`; `context` is given to its `enter`."""
@@ -148,6 +92,8 @@ class MiaScreen(Screen[None]):
 
     ACTIONS: ClassVar[tuple[Action, ...]] = ()
     HEADING: ClassVar[str] = ""
+    NAME: ClassVar[str] = ""
+    """What the user's key map calls the screen; the class's name in small letters without "Screen" when empty."""
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (MIN_SIZE[0], "-narrow"), (WIDE, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (MIN_SIZE[1], "-low"), (30, "-high")]
     COMMANDS: ClassVar[set[Any]] = {lambda: ActionProvider}
@@ -160,10 +106,11 @@ class MiaScreen(Screen[None]):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
+        cls.NAME = cls.NAME or cls.__name__.removesuffix("Screen").lower()
         cls.BINDINGS = [
-            Binding(action.keys, f"act('{action.id}')", action.text, show=action.show, id=f"{cls.__name__}.{action.id}")
+            Binding(action.keys, f"act('{action.id}')", action.text, show=action.show, id=f"{cls.NAME}.{action.id}")
             for action in cls.actions()
-            if action.keys
+            if action.keys and not action.context
         ]
         super().__init_subclass__(**options)
 
@@ -172,6 +119,11 @@ class MiaScreen(Screen[None]):
         """All rows: the screen's own ones first, then the common ones that it does not replace."""
         own = {action.id for action in cls.ACTIONS}
         return cls.ACTIONS + tuple(action for action in COMMON if action.id not in own)
+
+    @cached_property
+    def rows(self) -> tuple[Action, ...]:
+        """All rows with the user's keys."""
+        return self.host.keymap.rows(self.NAME, self.actions())
 
     @property
     def host(self) -> Host:
@@ -211,7 +163,7 @@ class MiaScreen(Screen[None]):
         if reason is not None:
             self.say(reason, "warning")
             return
-        action = next(action for action in self.actions() if action.id == action_id)
+        action = next(action for action in self.rows if action.id == action_id)
         handler: Callable[..., Any] = getattr(self, action.method or f"action_{action_id}")
         try:
             result = handler(*action.args)
@@ -258,12 +210,12 @@ class MiaScreen(Screen[None]):
 
     def help_rows(self) -> list[tuple[Action, str | None]]:
         """Every action with the reason why it cannot be done now."""
-        return [(action, self.disabled_reason(action.id)) for action in self.actions() if action.id != "help"]
+        return [(action, self.disabled_reason(action.id)) for action in self.rows if action.id != "help"]
 
     def footer_actions(self) -> list[Action]:
         """At most eight actions for the footer; the help key is always the last."""
-        shown = [action for action in self.actions() if action.show and action.id != "help"]
-        return [*shown[: MAX_FOOTER_KEYS - 1], *(action for action in self.actions() if action.id == "help")]
+        shown = [action for action in self.rows if action.show and action.keys and action.id != "help"]
+        return [*shown[: MAX_FOOTER_KEYS - 1], *(action for action in self.rows if action.id == "help")]
 
     def set_title_note(self, text: str) -> None:
         """The right end of the title line."""
@@ -271,7 +223,18 @@ class MiaScreen(Screen[None]):
             line.note = text
             line.refresh()
 
+    def _use_own_keys(self) -> None:
+        """Tell Textual which keys preset and user have changed; say which of them stand for two actions."""
+        before = {action.id: action.keys for action in self.actions() if action.keys and not action.context}
+        after = {action.id: action.keys for action in self.rows if action.id in before}
+        changed = {f"{self.NAME}.{name}": keys or NO_KEY for name, keys in after.items() if keys != before[name]}
+        if changed:
+            self.app.update_keymap(changed)
+        for text in clashes(self.NAME, self.rows):
+            self.say(f"{text} ({KEYMAP_FILE})", "warning")
+
     def on_mount(self) -> None:
+        self._use_own_keys()
         self.bindings_updated_signal.subscribe(self, self._on_bindings_updated)
 
     def _on_bindings_updated(self, _screen: Screen[Any]) -> None:

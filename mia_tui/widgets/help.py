@@ -11,7 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from mia_tui.widgets.actions import PLACES, Action, show_key
+from mia_tui.keymap import Action, show_key
+from mia_tui.widgets.actions import PLACES
 
 
 class HelpScreen(ModalScreen[str | None]):

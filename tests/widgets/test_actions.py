@@ -6,8 +6,9 @@ import pytest
 from textual.widgets import Input, OptionList, Static
 
 from mia_tui.app import SCREEN_CLASSES, MiaApp
+from mia_tui.keymap import Action, show_key
 from mia_tui.project import Project
-from mia_tui.widgets.actions import MAX_FOOTER_KEYS, PLACES, Action, ActionProvider, KeyFooter, MiaScreen, show_key
+from mia_tui.widgets.actions import MAX_FOOTER_KEYS, PLACES, ActionProvider, KeyFooter, MiaScreen
 from mia_tui.widgets.help import GoScreen, HelpScreen
 
 
