@@ -121,7 +121,7 @@ class MiaScreen(Screen[None]):
         return cls.ACTIONS + tuple(action for action in COMMON if action.id not in own)
 
     @cached_property
-    def rows(self) -> tuple[Action, ...]:
+    def key_rows(self) -> tuple[Action, ...]:
         """All rows with the user's keys."""
         return self.host.keymap.rows(self.NAME, self.actions())
 
@@ -163,7 +163,7 @@ class MiaScreen(Screen[None]):
         if reason is not None:
             self.say(reason, "warning")
             return
-        action = next(action for action in self.rows if action.id == action_id)
+        action = next(action for action in self.key_rows if action.id == action_id)
         handler: Callable[..., Any] = getattr(self, action.method or f"action_{action_id}")
         try:
             result = handler(*action.args)
@@ -210,12 +210,12 @@ class MiaScreen(Screen[None]):
 
     def help_rows(self) -> list[tuple[Action, str | None]]:
         """Every action with the reason why it cannot be done now."""
-        return [(action, self.disabled_reason(action.id)) for action in self.rows if action.id != "help"]
+        return [(action, self.disabled_reason(action.id)) for action in self.key_rows if action.id != "help"]
 
     def footer_actions(self) -> list[Action]:
         """At most eight actions for the footer; the help key is always the last."""
-        shown = [action for action in self.rows if action.show and action.keys and action.id != "help"]
-        return [*shown[: MAX_FOOTER_KEYS - 1], *(action for action in self.rows if action.id == "help")]
+        shown = [action for action in self.key_rows if action.show and action.keys and action.id != "help"]
+        return [*shown[: MAX_FOOTER_KEYS - 1], *(action for action in self.key_rows if action.id == "help")]
 
     def set_title_note(self, text: str) -> None:
         """The right end of the title line."""
@@ -226,11 +226,11 @@ class MiaScreen(Screen[None]):
     def _use_own_keys(self) -> None:
         """Tell Textual which keys preset and user have changed; say which of them stand for two actions."""
         before = {action.id: action.keys for action in self.actions() if action.keys and not action.context}
-        after = {action.id: action.keys for action in self.rows if action.id in before}
+        after = {action.id: action.keys for action in self.key_rows if action.id in before}
         changed = {f"{self.NAME}.{name}": keys or NO_KEY for name, keys in after.items() if keys != before[name]}
         if changed:
             self.app.update_keymap(changed)
-        for text in clashes(self.NAME, self.rows):
+        for text in clashes(self.NAME, self.key_rows):
             self.say(f"{text} ({KEYMAP_FILE})", "warning")
 
     def on_mount(self) -> None:
