@@ -108,7 +108,7 @@ def review_state(
     """
     predicted = predictions.frame if predictions is not None else _predictions(project, model, key, frame)
     labelled = labels.frame if labels is not None else read_frame(project.labels_path(key, frame))
-    return _state(model, predicted, labelled or FrameLabels(predicted.height, predicted.width))
+    return state_of(model, predicted, labelled or FrameLabels(predicted.height, predicted.width))
 
 
 def accept(
@@ -260,7 +260,8 @@ def _predictions(project: Project, model: str, key: str, frame: str) -> FrameLab
     return found
 
 
-def _state(model: str, predictions: FrameLabels, labels: FrameLabels) -> ReviewState:
+def state_of(model: str, predictions: FrameLabels, labels: FrameLabels) -> ReviewState:
+    """Where the review stands, of a frame's predictions by `model` and its labels."""
     accepted: dict[int, int] = {}
     for label in labels.objects.values():
         name, _, number = (label.origin or "").rpartition("#")

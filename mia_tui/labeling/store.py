@@ -7,7 +7,7 @@ frame reads the snapshot and replays the newer lines. One process edits at a tim
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -216,6 +216,8 @@ class FrameStore:
         Take no lock, create and write nothing.
     colors : mapping, optional
         `#RRGGBB` by class name, written into the features for other programs.
+    clock : function
+        Seconds since the epoch, kept with each edit (`undo_time`).
 
     Raises
     ------
@@ -224,8 +226,16 @@ class FrameStore:
     """
 
     def __init__(
-        self, path: Path, height: int, width: int, *, read_only: bool = False, colors: Mapping[str, str] | None = None
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        *,
+        read_only: bool = False,
+        colors: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self.path = path
         self.read_only = read_only
         self._colors = dict(colors or {})
@@ -372,7 +382,7 @@ class FrameStore:
 
     def _edit(self, text: str, record: dict[str, Any]) -> Edit:
         kept = {key: value for key, value in record.items() if value or key.startswith("areas")}
-        line = self._append("edit", {"text": text, "time": round(time.time(), 6), **kept})
+        line = self._append("edit", {"text": text, "time": round(self._clock(), 6), **kept})
         done = line.record()
         return Edit(line.revision, text, objects_in(done, "remove"), objects_in(done, "add"))
 

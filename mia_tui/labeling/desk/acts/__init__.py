@@ -1,0 +1,11 @@
+"""What can be done at the desk, a module for each kind of action. Importing a module registers its rows."""
+
+import importlib
+
+MODULES = ("deciding", "pointing", "classes", "history")
+
+
+def load() -> None:
+    """Import all modules of actions, in the order in which help shows them."""
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,125 @@
+"""Accept, reject, delete; to the next and the previous doubtful object."""
+
+from typing import TYPE_CHECKING
+
+from mia_tui.labeling.desk.desk import Ref, candidate
+from mia_tui.labeling.desk.rows import row
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+GROUP = "Decide"
+NOTHING_PENDING = "Nothing is pending here. space proposes objects, M takes a model's predictions."
+
+
+def nothing_pending(desk: "Desk") -> str | None:
+    return None if desk.pending else NOTHING_PENDING
+
+
+def nothing_current(desk: "Desk") -> str | None:
+    """Why an action on the current object cannot be done."""
+    if desk.find(desk.current) is not None:
+        return None
+    return "No object is chosen. ' and a hint chooses one, n goes to the next doubtful one."
+
+
+def nothing_to_decide(desk: "Desk") -> str | None:
+    return None if desk.pending or desk.find(desk.current) is not None else NOTHING_PENDING
+
+
+@row(
+    "accept_view",
+    "A",
+    "Accept all",
+    GROUP,
+    more="Accept all pending in view",
+    show=True,
+    why=nothing_pending,
+    edits=True,
+)
+def accept_view(desk: "Desk") -> None:
+    chosen = desk.in_view(desk.pending)
+    said(desk, desk.accept(chosen, f"accept {len(chosen)} in view"), len(chosen))
+
+
+@row("accept_frame", "ctrl+a", "Accept all in the image", GROUP, why=nothing_pending, edits=True)
+def accept_frame(desk: "Desk") -> None:
+    chosen = desk.pending
+    said(desk, desk.accept(chosen, f"accept {len(chosen)}"), len(chosen))
+
+
+def said(desk: "Desk", accepted: int, asked: int) -> None:
+    """Say how many were accepted, and why not all."""
+    left = asked - accepted
+    rest = f" {left} left pending: their place is labelled already." if left else ""
+    desk.say(f"{accepted} accepted.{rest} u takes it back.")
+
+
+@row(
+    "accept", "y", "Accept", GROUP, more="Accept the object", show=True, why=nothing_to_decide, edits=True, repeats=True
+)
+def accept(desk: "Desk") -> None:
+    item = desk.find(desk.current)
+    if item is None or desk.current is None or desk.current.kind != "candidate":
+        if desk.current is None or desk.current.kind == "label":
+            step(desk, 1)
+        return
+    at = position(desk, desk.current)
+    if not desk.accept([c for c in desk.pending if c.number == desk.current.number], "accept 1"):
+        desk.warn("Its place is labelled already. x rejects it.")
+        return
+    go_to(desk, at)
+
+
+@row("remove", "x,delete", "Delete", GROUP, more="Delete or reject the object", show=True, why=nothing_current,
+     edits=True, repeats=True)  # fmt: skip
+def remove(desk: "Desk") -> None:
+    ref = desk.current
+    if ref is None:
+        return
+    at = position(desk, ref)
+    desk.remove([ref], f"delete {ref.number}")
+    if ref.kind == "candidate":
+        go_to(desk, at)
+
+
+def position(desk: "Desk", ref: Ref) -> int:
+    """Place of a candidate in the order of doubt."""
+    numbers = [item.number for item in desk.pending]
+    return numbers.index(ref.number) if ref.kind == "candidate" and ref.number in numbers else 0
+
+
+def go_to(desk: "Desk", index: int) -> None:
+    """Make the candidate at a place of the order of doubt the current object."""
+    pending = desk.pending
+    desk.choose(candidate(pending[min(max(index, 0), len(pending) - 1)].number) if pending else None)
+
+
+def step(desk: "Desk", way: int) -> None:
+    """To the next (1) or previous (-1) doubtful object."""
+    numbers = [item.number for item in desk.pending]
+    ref = desk.current
+    if ref is not None and ref.kind == "candidate" and ref.number in numbers:
+        index = numbers.index(ref.number) + way
+        if not 0 <= index < len(numbers):
+            desk.say("That was the last doubtful one." if way > 0 else "That was the most doubtful one.")
+            return
+        go_to(desk, index)
+    else:
+        go_to(desk, 0 if way > 0 else len(numbers) - 1)
+
+
+row("next", "n", "Next doubtful", GROUP, args=(1,), show=True, more="Next doubtful object", why=nothing_pending)(step)
+row("previous", "p", "Previous", GROUP, args=(-1,), more="Previous doubtful object", why=nothing_pending)(step)
+
+
+@row("accept_score", "T", "Accept above a score", GROUP, more="Accept all pending in the image that score as much as "
+     "the chosen one or more", why=nothing_current, edits=True)  # fmt: skip
+def accept_score(desk: "Desk") -> None:
+    item = desk.find(desk.current)
+    bound = None if item is None else item.score
+    if bound is None:
+        desk.warn("The chosen object has no score.")
+        return
+    chosen = [c for c in desk.pending if c.score is not None and c.score >= bound]
+    said(desk, desk.accept(chosen, f"accept score>={bound:.2f}"), len(chosen))

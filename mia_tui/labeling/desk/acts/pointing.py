@@ -1,0 +1,113 @@
+"""Ways to point: hints on objects, the grid, the cursor."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mia_tui.labeling.desk.desk import Ref, label
+from mia_tui.labeling.desk.hints import Target
+from mia_tui.labeling.desk.modes import GridMode, HintMode
+from mia_tui.labeling.desk.rows import OUTLINED, row
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+GROUP = "Point at"
+
+
+def no_objects(desk: "Desk") -> str | None:
+    return None if desk.labels.objects or desk.pending else "There are no objects yet. space proposes some, a adds one."
+
+
+def no_labels(desk: "Desk") -> str | None:
+    return None if desk.labels.objects else "There are no labels yet. A accepts what is proposed, a adds one."
+
+
+def ref_of(target: Target) -> Ref:
+    return cast(Ref, target.what)
+
+
+def everything(desk: "Desk") -> list[Target]:
+    return desk.targets()
+
+
+def labels_only(desk: "Desk") -> list[Target]:
+    return desk.targets(candidates=False)
+
+
+@row("choose", "apostrophe", "Choose", GROUP, more="Choose an object by hint", show=True, why=no_objects)
+def choose(desk: "Desk") -> None:
+    desk.enter(HintMode("choose: type a hint", everything, lambda d, target: d.choose(ref_of(target), reveal=False)))
+
+
+@row("delete_hints", "d", "Delete by hint", GROUP, more="Delete or reject objects by hint, until escape", show=True,
+     why=no_objects, edits=True)  # fmt: skip
+def delete_hints(desk: "Desk") -> None:
+    def act(desk: "Desk", target: Target) -> None:
+        ref = ref_of(target)
+        desk.remove([ref], f"delete {ref.number}")
+
+    desk.enter(HintMode("delete: type hints, esc ends", everything, act, sticky=True))
+
+
+@row("class_hints", "r", "Re-class by hint", GROUP, more="Give objects the class in hand by hint, until escape",
+     why=no_objects, edits=True)  # fmt: skip
+def class_hints(desk: "Desk") -> None:
+    desk.enter(HintMode(
+        f"class {desk.class_name}: type hints, esc ends", everything,
+        lambda d, target: d.set_class(ref_of(target), d.class_name), sticky=True,
+    ))  # fmt: skip
+
+
+@row("merge_hints", "m", "Merge by hints", GROUP, more="Merge two labels by their hints", tasks=OUTLINED, why=no_labels,
+     edits=True)  # fmt: skip
+def merge_hints(desk: "Desk") -> None:
+    def first(desk: "Desk", target: Target) -> None:
+        one = ref_of(target)
+        others = lambda d: [t for t in labels_only(d) if t.what != one]  # noqa: E731
+        desk.choose(one, reveal=False)
+        desk.enter(HintMode(f"merge {one.number} with: type a hint", others, lambda d, t: merge(d, one, ref_of(t))))
+
+    desk.enter(HintMode("merge: type the hint of the first", labels_only, first))
+
+
+def merge(desk: "Desk", one: Ref, other: Ref) -> None:
+    """Join two labels to one object with the id and class of the first, as one undo step."""
+    from dataclasses import replace
+
+    a, b = desk.labels.objects[one.number], desk.labels.objects[other.number]
+    source = "manual" if a.source == "manual" else "corrected"
+    joined = replace(a, geometry=a.geometry.union(b.geometry), source=source)
+    desk.store.edit(f"merge {a.id} and {b.id}", add=[joined], remove=[a.id, b.id])
+    desk.ladders.pop(one, None)
+    desk.ladders.pop(label(b.id), None)
+    desk.choose(one, reveal=False)
+
+
+# ---- places ----------------------------------------------------------------------------------------------------------
+
+
+@row("add_grid", "a", "Add", GROUP, more="Add objects by a grid of letters, until escape", show=True, edits=True)
+def add_grid(desk: "Desk") -> None:
+    desk.enter(GridMode("add: type letters, esc ends", put, places_to_add))
+
+
+def put(desk: "Desk", y: float, x: float) -> None:
+    """Give a place to the tool in hand."""
+    from mia_tui.labeling.desk.tools import tool_in_hand
+
+    tool_in_hand(desk).put(desk, y, x)
+
+
+def places_to_add(desk: "Desk") -> NDArray[np.float64]:
+    """(N, 2) of (y, x): where the grid snaps to, without what is labelled or proposed already."""
+    from mia_tui.labeling.desk.tools import tool_in_hand
+
+    return tool_in_hand(desk).snaps(desk)
+
+
+@row("put_cursor", "enter", "Add at the cursor", GROUP, edits=True)
+def put_cursor(desk: "Desk") -> None:
+    y, x = desk.cursor
+    desk.point_or_put(y + 0.5, x + 0.5)

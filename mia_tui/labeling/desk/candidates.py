@@ -1,0 +1,240 @@
+"""What is proposed on a frame and waits for a decision: classical proposals, or the predictions of a model.
+
+Both are pending until a person accepts them (they become labels), corrects them (labels too) or rejects them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.labeling import review
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.labeling.store import FrameStore, class_colors
+from mia_tui.project import Project
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Nested outlines of one object from the smallest to the largest; `at` is the one that is shown."""
+
+    rungs: tuple[BaseGeometry, ...]
+    at: int
+
+    def step(self, rungs: int) -> "Ladder | None":
+        """The ladder a few rungs larger (or smaller, below 0); None past its end."""
+        index = self.at + rungs
+        return replace(self, at=index) if 0 <= index < len(self.rungs) else None
+
+    @property
+    def geometry(self) -> BaseGeometry:
+        return self.rungs[self.at]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One proposed object. `score` is 0 (doubtful) to 1; `label_class` "" takes the class in hand when accepted."""
+
+    number: int
+    geometry: BaseGeometry
+    label_class: str = ""
+    score: float | None = None
+    ladder: Ladder | None = None
+
+
+class History(Protocol):
+    """Something with undo steps of its own: a label file, a prediction file, the rejected proposals."""
+
+    @property
+    def undo_text(self) -> str | None: ...
+
+    @property
+    def redo_text(self) -> str | None: ...
+
+    @property
+    def undo_time(self) -> float: ...
+
+    @property
+    def redo_time(self) -> float: ...
+
+    def undo(self) -> str | None: ...
+
+    def redo(self) -> str | None: ...
+
+
+class Candidates(Protocol):
+    """What the desk needs of proposals and predictions alike."""
+
+    @property
+    def origin(self) -> str:
+        """Where they come from, for people."""
+
+    def pending(self, labels: FrameLabels) -> list[Candidate]:
+        """Those without a decision, the most doubtful first."""
+
+    def take(self, store: FrameStore, chosen: Sequence[Candidate], text: str, source: str, name: str) -> list[int]:
+        """Put candidates into the labels as one undo step: `source` says accepted or corrected, `name` is the class of
+        those that have none. Returns the ids of the labels."""
+
+    def reject(self, numbers: Iterable[int], labels: FrameLabels) -> None:
+        """Mark candidates as rejected, as one undo step."""
+
+    def number_of(self, item: LabelObject) -> int | None:
+        """The candidate that a label came from."""
+
+    def histories(self) -> list[History]:
+        """Undo steps beside those of the labels."""
+
+    def close(self) -> None: ...
+
+
+# ---- classical proposals ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Rejections:
+    """Rejected proposals of this session, with undo. They are not kept: proposals are made anew when asked for."""
+
+    done: list[tuple[float, frozenset[int]]] = field(default_factory=list)
+    undone: list[tuple[float, frozenset[int]]] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        return frozenset().union(*(numbers for _, numbers in self.done))
+
+    @property
+    def undo_text(self) -> str | None:
+        return _rejected(self.done)
+
+    @property
+    def redo_text(self) -> str | None:
+        return _rejected(self.undone)
+
+    @property
+    def undo_time(self) -> float:
+        return self.done[-1][0] if self.done else 0.0
+
+    @property
+    def redo_time(self) -> float:
+        return self.undone[-1][0] if self.undone else 0.0
+
+    def undo(self) -> str | None:
+        text = self.undo_text
+        if self.done:
+            self.undone.append(self.done.pop())
+        return text
+
+    def redo(self) -> str | None:
+        text = self.redo_text
+        if self.undone:
+            self.done.append(self.undone.pop())
+        return text
+
+
+def _rejected(steps: list[tuple[float, frozenset[int]]]) -> str | None:
+    if not steps:
+        return None
+    count = len(steps[-1][1])
+    return f"reject {count} proposal{'s' if count != 1 else ''}"
+
+
+class Proposed:
+    """Proposals made from the image itself. They live in memory until they are accepted."""
+
+    def __init__(self, candidates: Iterable[Candidate], origin: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.candidates = {candidate.number: candidate for candidate in candidates}
+        self.origin = origin
+        self.rejections = Rejections()
+        self._taken: dict[int, int] = {}
+
+    def pending(self, labels: FrameLabels) -> list[Candidate]:
+        gone = self.rejections.numbers
+        gone |= {number for number, label in self._taken.items() if label in labels.objects}
+        left = [candidate for number, candidate in self.candidates.items() if number not in gone]
+        return sorted(left, key=_doubt)
+
+    def take(self, store: FrameStore, chosen: Sequence[Candidate], text: str, source: str, name: str) -> list[int]:
+        new = [
+            LabelObject(store.new_id(), item.geometry, item.label_class or name, source, item.score) for item in chosen
+        ]
+        store.edit(text, add=new)
+        self._taken.update({item.number: label.id for item, label in zip(chosen, new, strict=True)})
+        return [label.id for label in new]
+
+    def reject(self, numbers: Iterable[int], labels: FrameLabels) -> None:
+        self.rejections.done.append((self._clock(), frozenset(numbers)))
+        self.rejections.undone.clear()
+
+    def number_of(self, item: LabelObject) -> int | None:
+        return next((number for number, taken in self._taken.items() if taken == item.id), None)
+
+    def histories(self) -> list[History]:
+        return [self.rejections]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _doubt(candidate: Candidate) -> tuple[float, int]:
+    return (-1.0 if candidate.score is None else candidate.score, candidate.number)
+
+
+# ---- predictions -----------------------------------------------------------------------------------------------------
+
+
+class Predicted:
+    """Predictions of a model on one frame. Accepted ones carry their origin; rejected ones are marked in their file."""
+
+    def __init__(self, project: Project, model: str, key: str, frame: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._project = project
+        self._model = model
+        self._place = key, frame
+        self._store: FrameStore | None = None
+        self._read = review.review_state(project, model, key, frame).predictions
+        self.origin = model
+
+    @property
+    def _frame(self) -> FrameLabels:
+        return self._read if self._store is None else self._store.frame
+
+    def pending(self, labels: FrameLabels) -> list[Candidate]:
+        state = review.state_of(self._model, self._frame, labels)
+        found = (self._frame.objects[number] for number in state.pending)
+        return [Candidate(item.id, item.geometry, item.label_class, item.score) for item in found]
+
+    def take(self, store: FrameStore, chosen: Sequence[Candidate], text: str, source: str, name: str) -> list[int]:
+        new = [
+            LabelObject(
+                store.new_id(), item.geometry, item.label_class or name, source, item.score,
+                origin=f"{self._model}#{item.number}",
+            )
+            for item in chosen
+        ]  # fmt: skip
+        store.edit(text, add=new)
+        return [label.id for label in new]
+
+    def reject(self, numbers: Iterable[int], labels: FrameLabels) -> None:
+        self._open(labels).reject(numbers)
+
+    def number_of(self, item: LabelObject) -> int | None:
+        model, _, number = (item.origin or "").rpartition("#")
+        return int(number) if model == self._model and number.isdigit() and int(number) in self._frame.objects else None
+
+    def _open(self, labels: FrameLabels) -> FrameStore:
+        """The prediction's file, open for marks; looking alone does not lock it."""
+        if self._store is None:
+            path = self._project.prediction_path(self._model, *self._place)
+            colors = class_colors(self._project)
+            self._store = FrameStore(path, labels.height, labels.width, colors=colors, clock=self._clock)
+        return self._store
+
+    def histories(self) -> list[History]:
+        return [] if self._store is None else [self._store]
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None

@@ -1,0 +1,601 @@
+"""The desk: one open frame, what is proposed on it, the class and tool in hand, and the mode that keys go to."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.errors import MiaError
+from mia_tui.keymap import Action, KeyMap
+from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
+from mia_tui.labeling.desk.hints import Target, Viewport
+from mia_tui.labeling.desk.modes import Mode, Sketch
+from mia_tui.labeling.desk.rows import ROWS, table
+from mia_tui.labeling.desk.tally import Tally
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.labeling.store import FrameStore, class_colors
+from mia_tui.project import Project
+
+SCREEN = "label"
+"""What the user's key map calls the desk's actions: `label.<id>`."""
+TOUCH_PX = 3.0
+"""A point within this distance of the place pointed at is meant."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An object on the desk: a label by its id, or a candidate by its number."""
+
+    kind: str
+    number: int
+
+
+def label(number: int) -> Ref:
+    """The label with this id."""
+    return Ref("label", number)
+
+
+def candidate(number: int) -> Ref:
+    """The candidate with this number."""
+    return Ref("candidate", number)
+
+
+@dataclass(frozen=True)
+class OpenFrame:
+    """The frame on the desk: its image (C, Y, X) as stored in the file and its label store."""
+
+    key: str
+    name: str
+    plane: NDArray[Any]
+    rgb: bool
+    store: FrameStore
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return int(self.plane.shape[-2]), int(self.plane.shape[-1])
+
+
+class Desk:
+    """Keys in, edits out. Every edit is on disk when `press` returns.
+
+    Not for two threads at once. The screen sets `view` and `cursor` before a key and reads what is public after it.
+
+    Parameters
+    ----------
+    project : Project
+    keymap : KeyMap
+        The user's keys.
+    clock : function
+        Seconds of a monotonic clock, for the count of seconds per object.
+
+    Attributes
+    ----------
+    view : Viewport
+        What is in view.
+    cursor : (y, x)
+        The image pixel under the cursor.
+    reveal : box or None
+        (min x, min y, max x, max y) that the screen should bring into view; it clears it.
+    message, warning : str, bool
+        What the last key did, or why it did nothing.
+    """
+
+    def __init__(
+        self, project: Project, keymap: KeyMap | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.project = project
+        self.clock = clock
+        self.actions: tuple[Action, ...] = (keymap or KeyMap()).rows(SCREEN, table(project.task))
+        self._keys = {(action.context, key): action.id for action in self.actions for key in action.key_names}
+        self.class_name = project.classes[0].name
+        self.frame: OpenFrame | None = None
+        self.candidates: Candidates | None = None
+        self.read_only = ""
+        self.current: Ref | None = None
+        self.modes: list[Mode] = []
+        self.ladders: dict[Ref, Ladder] = {}
+        self.count: int | None = None
+        self.last: str | None = None
+        self.view: Viewport = cast(Viewport, None)
+        self.cursor = (0, 0)
+        self.reveal: tuple[float, float, float, float] | None = None
+        self.message, self.warning = "", False
+        self.tally = Tally()
+        self.memory: dict[str, Any] = {}
+        """What tools and proposals remember over images: radius of the brush, threshold, size."""
+        self._pressed = 0.0
+        self._pending: tuple[FrameLabels, object, list[Candidate]] | None = None
+
+    # ---- the frame --------------------------------------------------------------------------------------------------
+
+    def open(self, key: str, name: str, plane: NDArray[Any], *, rgb: bool = False, model: str | None = None) -> None:
+        """Put a frame on the desk, and the predictions of `model` on it as candidates.
+
+        When another window edits it, it is opened for viewing and `read_only` says so.
+
+        Raises
+        ------
+        MiaError
+            When its label file is damaged; no frame is open then.
+        """
+        self.close()
+        path, size = self.project.labels_path(key, name), (plane.shape[-2], plane.shape[-1])
+        colors = class_colors(self.project)
+        try:
+            store = FrameStore(path, *size, colors=colors, clock=self._time)
+        except MiaError as error:
+            store = FrameStore(path, *size, colors=colors, read_only=True)
+            self.read_only = str(error)
+        self.frame = OpenFrame(key, name, plane, rgb, store)
+        if model is not None:
+            self.candidates = Predicted(self.project, model, key, name, self._time)
+
+    def _time(self) -> float:
+        """Seconds since the epoch at which the key came: all edits that it makes are one step for `undo`."""
+        return self._pressed
+
+    def close(self) -> None:
+        """Take the frame off the desk: its label file is written and others may edit it."""
+        while self.modes:
+            self.leave()
+        frame, candidates = self.frame, self.candidates
+        self.frame = self.candidates = self.current = self._pending = None
+        self.read_only = ""
+        self.ladders = {}
+        self.__dict__.pop("image", None)
+        try:
+            if candidates is not None:
+                candidates.close()
+        finally:
+            if frame is not None:
+                frame.store.close()
+                _remove_empty(frame.store)
+
+    @property
+    def opened(self) -> OpenFrame:
+        """The frame on the desk."""
+        if self.frame is None:
+            raise MiaError("No image is open.")
+        return self.frame
+
+    @property
+    def store(self) -> FrameStore:
+        return self.opened.store
+
+    @property
+    def labels(self) -> FrameLabels:
+        """All labels of the frame."""
+        return self.opened.store.frame
+
+    @property
+    def pending(self) -> list[Candidate]:
+        """Candidates without a decision, the most doubtful first."""
+        if self.frame is None or self.candidates is None:
+            return []
+        key = self.labels, self.candidates, self._decisions()
+        if self._pending is None or self._pending[0] is not key[0] or self._pending[1] != key[1:]:
+            self._pending = key[0], key[1:], self.candidates.pending(self.labels)
+        return self._pending[2]
+
+    def _decisions(self) -> tuple[Any, ...]:
+        """Changes whenever a candidate was decided on beside the labels."""
+        assert self.candidates is not None
+        return tuple((h.undo_text, h.undo_time) for h in self.candidates.histories())
+
+    @cached_property
+    def image(self) -> NDArray[np.float32]:
+        """The image as tools see it: (Y, X) float32, the mean of the channels, NaN as 0."""
+        plane = np.nan_to_num(self.opened.plane.astype(np.float32), posinf=0.0, neginf=0.0)
+        return cast(NDArray[np.float32], plane.mean(axis=0))
+
+    # ---- keys -------------------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode on top."""
+        return self.modes[-1] if self.modes else None
+
+    def knows(self, key: str) -> bool:
+        """Whether `press` would take this key in the present mode."""
+        if key == "escape":
+            return bool(self.modes or self.current is not None)
+        mode = self.mode
+        if mode is not None and (not mode.passes or (len(key) == 1 and key.isalnum() and mode.takes_letters)):
+            return True
+        names = [*(mode.name for mode in self.modes), ""]
+        return any((name, key) in self._keys for name in names) or (mode is not None and key in _EDITING)
+
+    def _begin(self) -> None:
+        """A key or a click has come."""
+        self.tally.key(self.clock())
+        self.message, self.warning = "", False
+        self._pressed = round(max(time.time(), self._pressed + 1e-5), 6)
+
+    def press(self, key: str) -> bool:
+        """Take one key; False when it means nothing here. What went wrong is in `message`."""
+        self._begin()
+        try:
+            return self._press(key)
+        except MiaError as error:
+            self.warn(str(error))
+            return True
+
+    def _press(self, key: str) -> bool:
+        if key == "escape":
+            return self._escape()
+        for mode in reversed(tuple(self.modes)):
+            if mode.key(self, key):
+                return True
+            name = self._keys.get((mode.name, key))
+            if name is not None:
+                self.do(name)
+                return True
+            if not mode.passes:
+                self.leave()
+                self.say("Not in this menu.")
+                return True
+        name = self._keys.get(("", key))
+        if name is not None:
+            while self.mode is not None and not self.mode.stays:
+                self.leave(keep_count=True)
+            self.do(name)
+        return name is not None
+
+    def _escape(self) -> bool:
+        if self.modes:
+            self.leave()
+            return True
+        had, self.current = self.current, None
+        return had is not None
+
+    def do(self, name: str) -> None:
+        """Do an action of the table, as often as the count says, or say why not."""
+        entry = ROWS[name]
+        reason = self.reason(name)
+        if reason is not None:
+            self.count = None
+            self.warn(reason)
+            return
+        for _ in range(self.take_count() if entry.repeats else 1):
+            entry.do(self, *entry.action.args)
+            if self.warning or self.reason(name) is not None:
+                break
+        if entry.repeats:
+            self.last = name
+
+    def perform(self, name: str) -> None:
+        """As `do`, for a click or the palette: what goes wrong is in `message`."""
+        self._begin()
+        try:
+            if ROWS[name].action.context == "":
+                while self.modes:
+                    self.leave()
+            self.do(name)
+        except MiaError as error:
+            self.warn(str(error))
+
+    def reason(self, name: str) -> str | None:
+        """Why an action cannot be done now; None when it can."""
+        if self.frame is None:
+            return "No image is open."
+        entry = ROWS[name]
+        if entry.edits and self.read_only:
+            return f"Open for viewing only: {self.read_only}"
+        return entry.why(self) if entry.why is not None else None
+
+    def take_count(self) -> int:
+        """The count that was typed, 1 without one; it is used up."""
+        count, self.count = self.count, None
+        return max(1, count or 1)
+
+    def say(self, text: str) -> None:
+        self.message = text
+
+    def warn(self, text: str) -> None:
+        self.message, self.warning = text, True
+
+    def enter(self, mode: Mode) -> None:
+        """Put a mode on top."""
+        self.modes.append(mode)
+        mode.entered(self)
+
+    def leave(self, *, keep_count: bool = False) -> None:
+        """Take the mode on top away."""
+        if not keep_count:
+            self.count = None
+        if self.modes:
+            self.modes.pop().left(self)
+
+    def point(self, y: float, x: float) -> None:
+        """A place of the image was pointed at, by mouse or cursor: what that means depends on the mode."""
+        self._begin()
+        try:
+            if not any(mode.point(self, y, x) for mode in reversed(tuple(self.modes))):
+                self.current = self.at(y, x)
+        except MiaError as error:
+            self.warn(str(error))
+
+    def point_or_put(self, y: float, x: float) -> None:
+        """A place was given on purpose (cursor and enter): the modes get it, else the tool in hand."""
+        from mia_tui.labeling.desk.tools import tool_in_hand
+
+        if not any(mode.point(self, y, x) for mode in reversed(tuple(self.modes))):
+            tool_in_hand(self).put(self, y, x)
+
+    def sketch(self) -> Sketch:
+        """What the modes draw, the one on top first."""
+        parts = [mode.sketch(self) for mode in reversed(self.modes)]
+        return Sketch(
+            tuple(stroke for part in parts for stroke in part.strokes),
+            tuple(handle for part in parts for handle in part.handles),
+            parts[0].hints if parts else (),
+            parts[0].grid if parts else None,
+        )
+
+    # ---- what is there ----------------------------------------------------------------------------------------------
+
+    @property
+    def view_box(self) -> tuple[float, float, float, float]:
+        """(min x, min y, max x, max y) of the part of the image that is in view."""
+        height, width = self.opened.size
+        top, left = self.view.to_image(0, 0)
+        bottom, right = self.view.to_image(self.view.rows, self.view.columns)
+        return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
+
+    def find(self, ref: Ref | None) -> LabelObject | Candidate | None:
+        """The object itself; None when it is no more there."""
+        if ref is None or self.frame is None:
+            return None
+        if ref.kind == "label":
+            return self.labels.objects.get(ref.number)
+        return next((item for item in self.pending if item.number == ref.number), None)
+
+    def targets(self, *, labels: bool = True, candidates: bool = True) -> list[Target]:
+        """What can be chosen by hint: candidates first, the most doubtful first of all."""
+        found: list[tuple[Ref, BaseGeometry]] = []
+        if candidates:
+            found += [(candidate(item.number), item.geometry) for item in self.pending]
+        if labels:
+            listed = sorted(self.labels.objects.values(), key=lambda item: 1.0 if item.score is None else item.score)
+            found += [(label(item.id), item.geometry) for item in listed]
+        if not found:
+            return []
+        geometries = np.array([geometry for _, geometry in found], dtype=object)
+        middles = shapely.get_coordinates(shapely.centroid(geometries))
+        boxes = shapely.bounds(geometries).tolist()
+        return [
+            Target(ref, (float(y), float(x)), tuple(box))
+            for (ref, _), (x, y), box in zip(found, middles, boxes, strict=True)
+        ]
+
+    def in_view(self, items: Iterable[Candidate]) -> list[Candidate]:
+        """Those whose middle is in view."""
+        listed = list(items)
+        left, top, right, bottom = self.view_box
+        if not listed:
+            return []
+        middles = shapely.get_coordinates(shapely.centroid(np.array([c.geometry for c in listed], dtype=object)))
+        return [c for c, (x, y) in zip(listed, middles, strict=True) if left <= x <= right and top <= y <= bottom]
+
+    def at(self, y: float, x: float) -> Ref | None:
+        """The object at a place: labels before candidates, later ones before earlier ones; points by nearness."""
+        point = shapely.Point(x, y)
+        reach = max(TOUCH_PX, self.view.to_image(1, 0)[0] - self.view.to_image(0, 0)[0])
+        for refs, geometries in (
+            ([label(n) for n in self.labels.objects], [item.geometry for item in self.labels.objects.values()]),
+            ([candidate(c.number) for c in self.pending], [c.geometry for c in self.pending]),
+        ):
+            if not refs:
+                continue
+            distances = shapely.distance(np.array(geometries, dtype=object), point)
+            points = np.array([geometry.geom_type == "Point" for geometry in geometries])
+            near = np.flatnonzero(distances <= np.where(points, reach, 0.0))
+            if len(near):
+                return refs[int(min(near, key=lambda i: (distances[i], -i)))]
+        return None
+
+    def overlapping(self, geometry: BaseGeometry, but: Sequence[int] = ()) -> list[LabelObject]:
+        """The labels whose area shares some with a geometry, without those of the ids `but`."""
+        others = [item for item in self.labels.objects.values() if item.id not in but]
+        if not others:
+            return []
+        shapes = np.array([item.geometry for item in others], dtype=object)
+        shapely.prepare(geometry)
+        return [
+            others[i] for i in np.flatnonzero(shapely.intersects(geometry, shapes) & ~shapely.touches(geometry, shapes))
+        ]
+
+    # ---- changes ----------------------------------------------------------------------------------------------------
+
+    def choose(self, ref: Ref | None, *, reveal: bool = True) -> None:
+        """Make an object the current one."""
+        self.current = ref
+        item = self.find(ref)
+        if item is not None and reveal:
+            self.reveal = item.geometry.bounds
+
+    def hold_class(self, key: str) -> bool:
+        """Take the class with this key in hand."""
+        for entry in self.project.classes:
+            if entry.key == key:
+                self.class_name = entry.name
+                return True
+        self.warn(f"No class has the key {key}.")
+        return False
+
+    def add(self, geometry: BaseGeometry, text: str, *, ladder: Ladder | None = None, over: bool = False) -> int | None:
+        """A new object of the class in hand, as one undo step; its id.
+
+        Its outline is clipped to the image, and leaves what belongs to other labels to them unless `over`.
+        """
+        shape = self.clipped(geometry)
+        if shape is not None and not over:
+            shape = self.without_others(shape, ())
+        if shape is None:
+            self.warn("Nothing was added: that place is labelled already, or outside the image.")
+            return None
+        new = LabelObject(self.store.new_id(), shape, self.class_name)
+        self.store.edit(text, add=[new])
+        self.tally.objects += 1
+        self.current = label(new.id)
+        if ladder is not None:
+            self.ladders[self.current] = ladder
+        return new.id
+
+    def change(self, ref: Ref, geometry: BaseGeometry, text: str) -> Ref | None:
+        """Give an object another outline, as one undo step. A candidate becomes a (corrected) label by it."""
+        item = self.find(ref)
+        own = (ref.number,) if ref.kind == "label" else ()
+        shape = self.clipped(geometry)
+        if shape is not None:
+            shape = self.without_others(shape, own)
+        if item is None or shape is None:
+            self.warn("Nothing was changed: nothing would be left of the object.")
+            return None
+        if isinstance(item, LabelObject):
+            source = "manual" if item.source == "manual" else "corrected"
+            self.store.edit(text, add=[replace(item, geometry=shape, source=source)], remove=[item.id])
+            return ref
+        return self._take_corrected(replace(item, geometry=shape), text)
+
+    def _take_corrected(self, item: Candidate, text: str) -> Ref:
+        assert self.candidates is not None
+        new = label(self.candidates.take(self.store, [item], text, "corrected", self.class_name)[0])
+        self.tally.objects += 1
+        ladder = self.ladders.pop(candidate(item.number), item.ladder)
+        if ladder is not None:
+            self.ladders[new] = ladder
+        if self.current == candidate(item.number):
+            self.current = new
+        return new
+
+    def set_class(self, ref: Ref, name: str) -> None:
+        """Give an object another class, as one undo step."""
+        item = self.find(ref)
+        if item is None or item.label_class == name:
+            return
+        text = f"class {name}"
+        if isinstance(item, LabelObject):
+            source = "manual" if item.source == "manual" else "corrected"
+            self.store.edit(text, add=[replace(item, label_class=name, source=source)], remove=[item.id])
+        else:
+            self._take_corrected(replace(item, label_class=name), text)
+
+    def remove(self, refs: Sequence[Ref], text: str) -> None:
+        """Delete labels and reject candidates; the candidate that a deleted label came from is rejected, too."""
+        labels = [ref.number for ref in refs if ref.kind == "label" and ref.number in self.labels.objects]
+        numbers = [ref.number for ref in refs if ref.kind == "candidate"]
+        if self.candidates is not None:
+            came_from = (self.candidates.number_of(self.labels.objects[number]) for number in labels)
+            numbers += [number for number in came_from if number is not None]
+        if labels:
+            self.store.edit(text, remove=labels)
+        if numbers and self.candidates is not None:
+            self.candidates.reject(numbers, self.labels)
+        if self.current in refs:
+            self.current = None
+
+    def accept(self, chosen: Sequence[Candidate], text: str) -> int:
+        """Make candidates labels, as one undo step, but for those that would cover labels; how many were made."""
+        assert self.candidates is not None
+        fitting = self._fitting(chosen)
+        if not fitting:
+            return 0
+        ids = self.candidates.take(self.store, fitting, text, "accepted", self.class_name)
+        self.tally.objects += len(ids)
+        for item, number in zip(fitting, ids, strict=True):
+            ladder = self.ladders.pop(candidate(item.number), item.ladder)
+            if ladder is not None:
+                self.ladders[label(number)] = ladder
+        self._forget_gone()
+        return len(ids)
+
+    def _fitting(self, chosen: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates as they can be labels: without what belongs to labels; left out when little would be left."""
+        if not self.labels.objects:
+            return list(chosen)
+        others = np.array([item.geometry for item in self.labels.objects.values()], dtype=object)
+        tree = shapely.STRtree(others)
+        fitting = []
+        for item in chosen:
+            if item.geometry.geom_type == "Point":
+                fitting.append(item)
+                continue
+            near = tree.query(item.geometry, predicate="intersects")
+            rest = (
+                item.geometry
+                if not len(near)
+                else outlines_of(item.geometry.difference(shapely.union_all(others[near])))
+            )
+            if rest is not None and rest.area > item.geometry.area / 2:
+                fitting.append(replace(item, geometry=rest))
+        return fitting
+
+    def clipped(self, geometry: BaseGeometry) -> BaseGeometry | None:
+        """The part of a geometry that lies on the image, made valid; None when there is none."""
+        height, width = self.opened.size
+        if geometry.geom_type == "Point":
+            x, y = shapely.get_coordinates(geometry)[0]
+            return geometry if 0 <= x < width and 0 <= y < height else None
+        valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
+        return outlines_of(shapely.intersection(valid, shapely.box(0, 0, width, height)))
+
+    def without_others(self, geometry: BaseGeometry, own: Sequence[int]) -> BaseGeometry | None:
+        """What is left of a geometry when labels keep what they have."""
+        if geometry.geom_type == "Point":
+            return geometry
+        others = [item.geometry for item in self.overlapping(geometry, own) if item.geometry.geom_type != "Point"]
+        return geometry if not others else outlines_of(geometry.difference(shapely.union_all(others)))
+
+    # ---- undo -------------------------------------------------------------------------------------------------------
+
+    def _histories(self) -> list[History]:
+        return [self.store, *(self.candidates.histories() if self.candidates is not None else [])]
+
+    def undo(self) -> str | None:
+        """Take back what the latest key has done, whichever files it stands in; its text."""
+        steps = [history for history in self._histories() if history.undo_text is not None]
+        latest = max((history.undo_time for history in steps), default=0.0)
+        texts = [history.undo() for history in steps if history.undo_time == latest]
+        self._forget_gone()
+        return texts[0] if texts else None
+
+    def redo(self) -> str | None:
+        """Do the step again that was taken back last; its text."""
+        steps = [history for history in self._histories() if history.redo_text is not None]
+        first = min((history.redo_time for history in steps), default=0.0)
+        texts = [history.redo() for history in steps if history.redo_time == first]
+        self._forget_gone()
+        return texts[0] if texts else None
+
+    def _forget_gone(self) -> None:
+        if self.find(self.current) is None:
+            self.current = None
+
+
+_EDITING = frozenset({"backspace", "tab", "enter"})
+
+
+def outlines_of(geometry: BaseGeometry) -> BaseGeometry | None:
+    """The polygons of a geometry (an intersection may leave lines and points too); None without any."""
+    if geometry.geom_type in ("Polygon", "MultiPolygon"):
+        return None if geometry.is_empty or geometry.area == 0 else geometry
+    parts = [part for part in shapely.get_parts(geometry) if part.geom_type in ("Polygon", "MultiPolygon")]
+    polygons = [polygon for part in parts for polygon in shapely.get_parts(part) if polygon.area > 0]
+    if not polygons:
+        return None
+    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
+
+
+def _remove_empty(store: FrameStore) -> None:
+    """Take away the folder that opening for labelling made, when nothing was labelled."""
+    with suppress(OSError):
+        store.path.parent.rmdir()

@@ -1,0 +1,89 @@
+"""Tools: what a place that is pointed at becomes. One file per tool, one line in `MODULES`.
+
+A tool is a `Tool`; `choose` takes one in hand. The tool in hand stays over images; `enter`, a click and the grid (`a`)
+give it places.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mia_tui.labeling.desk.modes import Mode
+from mia_tui.labeling.desk.rows import BOTH, row
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+MODULES = ("points",)
+MENU = "tools"
+FIRST = {"segmentation": "seed", "detection": "point"}
+"""The tool a project of a task begins with."""
+
+TOOLS: dict[str, type["Tool"]] = {}
+
+
+class Tool(Mode):
+    """What is in hand.
+
+    A tool that needs several places (polygon, livewire, …) puts itself on top of the modes with `desk.enter(self)` at
+    the first one, so that its own keys count (context `name`), and leaves when it is done.
+    """
+
+    stays: ClassVar[bool] = True
+    title: ClassVar[str] = ""
+    """What status line and menu call it."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return self.title
+
+    def put(self, desk: "Desk", y: float, x: float) -> None:
+        """Take a place, (y, x) in image pixels."""
+        raise NotImplementedError
+
+    def point(self, desk: "Desk", y: float, x: float) -> bool:
+        self.put(desk, y, x)
+        return True
+
+    def snaps(self, desk: "Desk") -> NDArray[np.float64]:
+        """(N, 2) of (y, x): what the grid snaps to."""
+        return np.zeros((0, 2))
+
+
+def tool(
+    name: str, key: str, title: str, *, tasks: tuple[str, ...] = BOTH, more: str = ""
+) -> Callable[[type["Tool"]], type["Tool"]]:
+    """Register a class as a tool, with its row in the menu of tools."""
+
+    def register(kind: type["Tool"]) -> type["Tool"]:
+        kind.name, kind.title = name, title
+        TOOLS[name] = kind
+        row(f"tool_{name}", key, title, "Tools", context=MENU, args=(name,), tasks=tasks, more=more, edits=True)(choose)
+        return kind
+
+    return register
+
+
+def choose(desk: "Desk", name: str) -> None:
+    """Take a tool in hand."""
+    while desk.modes:
+        desk.leave()
+    desk.memory["tool"] = TOOLS[name]()
+    desk.say(f"{TOOLS[name].title}: enter or a click gives it a place, a shows the grid.")
+
+
+def tool_in_hand(desk: "Desk") -> Tool:
+    """The tool that gets the places pointed at."""
+    if "tool" not in desk.memory:
+        desk.memory["tool"] = TOOLS[FIRST[desk.project.task]]()
+    found: Tool = desk.memory["tool"]
+    return found
+
+
+def load() -> None:
+    """Import all tools, in the order of the menu."""
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")
