@@ -21,6 +21,7 @@ from mia_tui.widgets.actions import MiaScreen
 SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
     "browser": "BrowserScreen",
+    "labeling": "LabelScreen",
     "training": "TrainingScreen",
     "runs": "RunsScreen",
     "review": "ReviewScreen",

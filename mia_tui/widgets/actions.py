@@ -48,6 +48,7 @@ class Place:
 PLACES = (
     Place("projects", "p", "f2", "Projects", needs_project=False),
     Place("browser", "i", "f3", "Images"),
+    Place("labeling", "l", "f8", "Label"),
     Place("training", "t", "f4", "Train a model"),
     Place("runs", "r", "f5", "Runs"),
     Place("review", "v", "f6", "Review predictions"),

@@ -2,7 +2,7 @@
 
 import importlib
 
-MODULES = ("deciding", "pointing", "classes", "history")
+MODULES = ("deciding", "pointing", "menus", "classes", "history")
 
 
 def load() -> None:

@@ -17,9 +17,9 @@ from mia_tui.labeling.desk.rows import BOTH, row
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
-MODULES = ("points",)
+MODULES = ("polygon", "points")
 MENU = "tools"
-FIRST = {"segmentation": "seed", "detection": "point"}
+FIRST = {"segmentation": "polygon", "detection": "point"}
 """The tool a project of a task begins with."""
 
 TOOLS: dict[str, type["Tool"]] = {}

@@ -1,0 +1,102 @@
+"""What is drawn over the image while labelling. Made in a thread: no widgets here."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.labeling.desk.desk import Ref, candidate, label
+from mia_tui.screens.frames import UNKNOWN_CLASS, class_colors
+from mia_tui.widgets.mosaic import Layer, Mark, Outlines, trace
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+WHITE = (255, 255, 255)
+HANDLE = (255, 224, 102)
+POINT_SIGNS = {"label": "●", "candidate": "○"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One object as it is drawn."""
+
+    ref: Ref
+    geometry: BaseGeometry
+    label_class: str
+
+
+@dataclass
+class Tracer:
+    """Outlines of many objects, of which each is traced once as long as it stays the same."""
+
+    _pieces: dict[int, tuple[BaseGeometry, Outlines]] = field(default_factory=dict)
+
+    def outlines(self, shown: list[Shown]) -> Outlines:
+        """Outlines of all objects, in their order."""
+        pieces: dict[int, tuple[BaseGeometry, Outlines]] = {}
+        for item in shown:
+            key = id(item.geometry)
+            pieces[key] = self._pieces.get(key) or (item.geometry, trace([item.geometry]))
+        self._pieces = pieces
+        found = [pieces[id(item.geometry)][1] for item in shown]
+        if not found:
+            return trace([])
+        counts = [len(part.segments) for part in found]
+        return Outlines(
+            np.concatenate([part.segments for part in found]),
+            np.repeat(np.arange(len(found)), counts),
+            np.concatenate([part.boxes for part in found]),
+        )
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """What lies over the image: outlines, marks, and the box of the current object."""
+
+    layers: tuple[Layer, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    box: tuple[float, ...] | None = None
+
+
+def objects_layer(desk: "Desk", tracer: Tracer, *, labels: bool = True) -> Overlays:
+    """Labels solid, candidates dashed, in the colours of their classes; the current object white and in brackets."""
+    shown = [Shown(candidate(c.number), c.geometry, c.label_class or desk.class_name) for c in desk.pending]
+    if labels:
+        shown += [Shown(label(item.id), item.geometry, item.label_class) for item in desk.labels.objects.values()]
+    colors = class_colors(desk.project)
+    current = desk.find(desk.current)
+    box = None if current is None else tuple(current.geometry.bounds)
+    points = [item for item in shown if item.geometry.geom_type == "Point"]
+    lines = [item for item in shown if item.geometry.geom_type != "Point"]
+    marks = tuple(_point_mark(item, colors, desk.current) for item in points)
+    table = [WHITE if item.ref == desk.current else colors.get(item.label_class, UNKNOWN_CLASS) for item in lines]
+    dashed = np.array([item.ref.kind == "candidate" and item.ref != desk.current for item in lines], np.bool_)
+    layer = Layer(
+        tracer.outlines(lines), np.array(table, np.uint8).reshape(len(lines), 3), dashed, np.ones(len(lines), np.bool_)
+    )
+    return Overlays((layer, *_areas(desk)), marks, box)
+
+
+def _point_mark(item: Shown, colors: dict[str, tuple[int, int, int]], current: Ref | None) -> Mark:
+    color = WHITE if item.ref == current else colors.get(item.label_class, UNKNOWN_CLASS)
+    x, y = item.geometry.bounds[:2]
+    return Mark(y, x, POINT_SIGNS[item.ref.kind], color)
+
+
+def _areas(desk: "Desk") -> tuple[Layer, ...]:
+    """The annotated areas, dashed and grey."""
+    areas = desk.labels.areas
+    if not areas:
+        return ()
+    colors = np.full((len(areas), 3), 200, np.uint8)
+    return (Layer(trace(areas), colors, np.ones(len(areas), np.bool_), np.ones(len(areas), np.bool_)),)
+
+
+def sketch_marks(desk: "Desk") -> tuple[Mark, ...]:
+    """Handles and hints of the mode."""
+    sketch = desk.sketch()
+    handles = [Mark(*handle.place, handle.text, HANDLE) for handle in sketch.handles]
+    hints: list[Any] = [Mark(*hint.place, hint.letters, HANDLE) for hint in sketch.hints]
+    return (*handles, *hints)

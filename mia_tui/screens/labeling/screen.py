@@ -1,0 +1,399 @@
+"""Labelling outlines and points over the image. The desk (`labeling/desk`) takes the keys; this screen shows it."""
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.css.query import NoMatches
+from textual.events import Key
+from textual.widgets import Static
+
+from mia_tui.errors import MiaError
+from mia_tui.keymap import Action
+from mia_tui.project import ImageRef
+from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
+from mia_tui.screens.image_tree import models_with_predictions
+from mia_tui.widgets.canvas import ImageCanvas
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+    from mia_tui.screens.frames import FrameRequest, ShownFrame
+    from mia_tui.screens.labeling.picture import Overlays, Tracer
+
+BUSY_AFTER_S = 0.15
+"""A key whose work takes longer than this is said to be worked on."""
+
+
+def _look(action: Action) -> Action:
+    """The look actions with keys that labelling does not need: digits are classes here."""
+    keys = {"darker": "left_parenthesis", "brighter": "right_parenthesis", "channels_all": "alt+0"}
+    if action.id.startswith("channel_"):
+        return replace(action, keys=f"alt+{action.keys}")
+    return replace(action, keys=keys.get(action.id, action.keys))
+
+
+class LabelScreen(ImageScreen):
+    """One image of the project on the desk."""
+
+    HEADING = "Label"
+    NAME = "label"
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("next_image", "N", "Next image", "Images", method="step_image", args=(1,)),
+        Action("previous_image", "P", "Previous image", "Images", method="step_image", args=(-1,)),
+        Action("next_unlabelled", "ctrl+n", "Next image without labels", "Images"),
+        Action("t_next", "greater_than_sign", "Next frame in time", "Images", method="step_plane", args=(1, 0)),
+        Action("t_previous", "less_than_sign", "Previous frame in time", "Images", method="step_plane", args=(-1, 0)),
+        Action("z_next", "pagedown", "Next z", "Images", method="step_plane", args=(0, 1)),
+        Action("z_previous", "pageup", "Previous z", "Images", method="step_plane", args=(0, -1)),
+        Action("model", "M", "Predictions of a model", "Decide", more="Work on the predictions of a model"),
+        Action("labels", "o", "Labels on or off", "View"),
+        Action("zoom_object", "Z", "Zoom to the object", "View"),
+        *map(_look, LOOK_ACTIONS),
+        *VIEW_ACTIONS,
+    )
+    DEFAULT_CSS = """
+    LabelScreen { layers: base menu; }
+    LabelScreen #menu {
+        layer: menu; dock: right; width: auto; max-width: 100%; height: auto; offset: 0 2; padding: 0 1;
+        background: $surface; border: round $border; border-title-color: $text; display: none;
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._desk: Desk | None = None
+        self._refs: list[ImageRef] = []
+        self._at = 0
+        self._t = self._z = 0
+        self._model: str | None = None
+        self._wanted: dict[str, Any] = {}
+        self._queue: deque[str] = deque()
+        self._pumping = self._loading = False
+        self._busy = ""
+        self._show_labels = True
+        self._tracer: Tracer | None = None
+        self._overlays: Overlays | None = None
+        self._leaving: asyncio.Task[None] | None = None
+
+    def compose_body(self) -> ComposeResult:
+        yield Static(id="info", classes="line", markup=False)
+        yield ImageCanvas("Looking for images …")
+        yield Static(id="classes", classes="line")
+        yield Static(id="state", classes="line")
+        yield Static(id="readout", classes="line")
+        yield Static(id="menu")
+
+    @classmethod
+    def actions(cls) -> tuple[Action, ...]:
+        """The screen's own rows; those of the desk come from its own table."""
+        return super().actions()
+
+    def on_mount(self) -> None:
+        self.canvas.focus()
+
+    def enter(self, *_args: Any, **context: Any) -> None:
+        """`key`, `t`, `z`: label this frame; `model`: with its predictions as candidates."""
+        self._wanted = context
+        if self._refs:
+            self._open_wanted()
+
+    def on_screen_resume(self) -> None:
+        self.run_worker(self._start(), group="label-start", exclusive=True)
+
+    def on_screen_suspend(self) -> None:
+        if self._desk is not None and len(self.app.screen_stack) < 2:  # not for a dialogue on top
+            self.run_worker(self._close_desk(), group="label-close")
+
+    async def settle(self) -> None:
+        """Wait until every edit is on disk and the label file is written."""
+        while self._pumping:
+            await asyncio.sleep(0.01)
+        await self._close_desk()
+
+    async def on_unmount(self) -> None:
+        await self._close_desk()
+
+    async def _close_desk(self) -> None:
+        if self._desk is not None:
+            await asyncio.to_thread(self._desk.close)
+
+    # ---- images -----------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        try:
+            desk, refs = await asyncio.to_thread(self._make_desk)
+        except MiaError as error:
+            self.canvas.set_hint(str(error))
+            return
+        here = self._ref
+        self._desk, self._refs = desk, refs
+        if not refs:
+            roots = ", ".join(str(root) for root in self.project.roots.values())
+            self.canvas.set_hint(f"No images in {roots}.\nPut TIFF, PNG, JPEG or BMP files there.")
+            return
+        keys = [ref.key for ref in refs]
+        self._at = keys.index(here.key) if here is not None and here.key in keys else 0
+        if desk.frame is None or self._wanted:
+            self._open_wanted()
+
+    def _make_desk(self) -> tuple["Desk", list[ImageRef]]:
+        from mia_tui.labeling.desk.desk import Desk
+        from mia_tui.screens.labeling.picture import Tracer
+
+        self._tracer = self._tracer or Tracer()
+        if self._desk is not None and self._desk.project is self.project:
+            return self._desk, self.project.images()
+        return Desk(self.project, self.host.keymap), self.project.images()
+
+    @property
+    def _ref(self) -> ImageRef | None:
+        return self._refs[self._at] if self._refs else None
+
+    def _open_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        keys = [ref.key for ref in self._refs]
+        if wanted.get("key") in keys:
+            self._at = keys.index(str(wanted["key"]))
+        self._model = wanted.get("model", self._model)
+        self._go(self._at, int(wanted.get("t", self._t)), int(wanted.get("z", self._z)))
+
+    def _go(self, index: int, t: int = 0, z: int = 0) -> None:
+        """Read a frame and put it on the desk; keys that come before it is there wait."""
+        self._at, self._t, self._z = index, t, z
+        self._loading = True
+        ref = self._refs[index]
+        self.canvas.set_hint(f"Reading {ref.key} …")
+        self.ask(ref.key, t, z, None)
+
+    def frame_shown(self, shown: "ShownFrame") -> None:
+        self._t, self._z = shown.t, shown.z
+        self.run_worker(self._put_on_desk(shown), group="label-open", exclusive=True)
+
+    async def _put_on_desk(self, shown: "ShownFrame") -> None:
+        desk = self._desk
+        if desk is None or self._ref is None or shown.request.key != self._ref.key:
+            return
+        try:
+            await asyncio.to_thread(self._open_frame, desk, shown)
+        except MiaError as error:
+            self.say(str(error), "error")
+        if desk.read_only:
+            self.say(desk.read_only, "warning")
+        self._loading = False
+        await asyncio.to_thread(self._trace)
+        self.rebuild()
+        self.refresh_bindings()
+        self._pump()
+
+    def _open_frame(self, desk: "Desk", shown: "ShownFrame") -> None:
+        plane, rgb, key = shown.pyramid.plane, shown.info.rgb, shown.request.key
+        model = self._model
+        if model is not None and not self.project.prediction_path(model, key, shown.name).exists():
+            model = None
+        desk.open(key, shown.name, plane, rgb=rgb, model=model)
+
+    def frame_failed(self, request: "FrameRequest", error: MiaError) -> None:
+        self._loading = False
+        self._overlays = None
+        if self._desk is not None:
+            self.run_worker(self._close_desk(), group="label-close")
+        self._queue.clear()
+
+    # ---- keys -------------------------------------------------------------------------------------------------------
+
+    def on_key(self, event: Key) -> None:
+        """Keys of the desk, in their order; those of the screen and the app go their own way unless some wait."""
+        desk = self._desk
+        if desk is None or not (self._pumping or self._loading or desk.knows(event.key)):
+            return
+        event.stop()
+        event.prevent_default()
+        self._queue.append(event.key)
+        self._pump()
+
+    def _pump(self) -> None:
+        if not self._pumping and not self._loading and self._queue:
+            self._pumping = True
+            self.run_worker(self._work(), group="label-keys")
+
+    async def _work(self) -> None:
+        try:
+            while self._queue and not self._loading:
+                await self._take(self._queue.popleft())
+        finally:
+            self._pumping = False
+            self._show_busy("")
+        self.refresh_bindings()
+
+    async def _take(self, key: str) -> None:
+        """One key: the desk's in a thread, the screen's here."""
+        desk = self._desk
+        if desk is None:
+            return
+        if desk.frame is not None and desk.knows(key) and await self._at_desk(lambda: desk.press(key)):
+            return
+        action = next((a for a in self.key_rows if key in a.key_names), None)
+        if action is not None:
+            for _ in range(desk.take_count() if action.group == "Cursor" else 1):
+                await super().perform(action.id)
+
+    async def _at_desk(self, do: Any) -> Any:
+        """Run something of the desk in a thread and show what has become of it."""
+        desk, canvas = self._desk, self.canvas
+        assert desk is not None
+        if canvas.view is None:
+            return True
+        desk.view, desk.cursor = canvas.view, canvas.cursor
+        timer = self.set_timer(BUSY_AFTER_S, lambda: self._show_busy("working …"))
+        result = await asyncio.to_thread(self._do_and_trace, do)
+        timer.stop()
+        self._busy = ""
+        if desk.reveal is not None:
+            canvas.reveal(desk.reveal)
+            desk.reveal = None
+        self.rebuild()
+        return result
+
+    def _do_and_trace(self, do: Any) -> Any:
+        result = do()
+        if not self._queue:
+            self._trace()
+        return result
+
+    def _trace(self) -> None:
+        from mia_tui.screens.labeling.picture import objects_layer
+
+        if self._desk is not None and self._desk.frame is not None and self._tracer is not None:
+            self._overlays = objects_layer(self._desk, self._tracer, labels=self._show_labels)
+
+    def _show_busy(self, text: str) -> None:
+        if text != self._busy:
+            self._busy = text
+            self.update_lines()
+
+    # ---- picture and lines ------------------------------------------------------------------------------------------
+
+    def scene_parts(self, shown: "ShownFrame") -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[float, ...] | None]:
+        from mia_tui.screens.labeling.picture import sketch_marks
+
+        over = self._overlays
+        if over is None or self._desk is None or self._desk.frame is None:
+            return (), (), None
+        return over.layers, (*over.marks, *sketch_marks(self._desk)), over.box
+
+    def update_lines(self) -> None:
+        from mia_tui.screens.labeling.texts import classes_text, menu_text, state_text
+
+        try:
+            info = self.query_one("#info", Static)
+            info.update(self.info_text(info.content_size.width))
+            self.query_one("#readout", Static).update(self.readout())
+            if self._desk is None:
+                return
+            self.query_one("#classes", Static).update(classes_text(self._desk))
+            state = self.query_one("#state", Static)
+            state.update(state_text(self._desk, state.content_size.width, self._busy))
+            text, menu = menu_text(self._desk), self.query_one("#menu", Static)
+        except NoMatches:  # the screen is being closed
+            return
+        menu.display = text is not None
+        if text is not None:
+            menu.border_title = self._desk.mode.text if self._desk.mode is not None else ""
+            menu.update(text)
+        position = f"{self._at + 1}/{len(self._refs)}" if self._refs else ""
+        self.set_title_note("   ".join(filter(None, ["viewing only" if self._desk.read_only else "", position])))
+
+    # ---- what can be done -------------------------------------------------------------------------------------------
+
+    def help_rows(self) -> list[tuple[Action, str | None]]:
+        """The desk's rows first, then those of the screen."""
+        desk = self._desk
+        rows = [] if desk is None else [(action, desk.reason(action.id)) for action in desk.actions]
+        return rows + super().help_rows()
+
+    def footer_actions(self) -> list[Action]:
+        """The keys of the mode on top, else of the desk."""
+        desk = self._desk
+        own = super().footer_actions()
+        if desk is None:
+            return own
+        context = desk.mode.name if desk.mode is not None else ""
+        shown = [a for a in desk.actions if a.keys and (a.context == context if context else a.show and not a.context)]
+        return [*shown[:7], own[-1]]
+
+    def disabled_reason(self, action_id: str) -> str | None:
+        from mia_tui.labeling.desk.rows import ROWS
+
+        if action_id in ROWS:
+            return "No image is open." if self._desk is None else self._desk.reason(action_id)
+        if action_id in ("next_image", "previous_image", "next_unlabelled") and not self._refs:
+            return "The project has no images yet."
+        if action_id == "zoom_object" and (self._desk is None or self._desk.find(self._desk.current) is None):
+            return "No object is chosen. ' and a hint chooses one."
+        if action_id[:2] in ("t_", "z_") and self.shown is not None:
+            t, _, z, *_ = self.shown.info.sizes
+            if (t if action_id[0] == "t" else z) == 1:
+                return f"This image has one {'frame in time' if action_id[0] == 't' else 'z plane'}."
+        return super().disabled_reason(action_id)
+
+    async def perform(self, action_id: str) -> None:
+        """An action of the desk (a click on the footer, the help, the palette) or of the screen."""
+        from mia_tui.labeling.desk.rows import ROWS
+
+        desk = self._desk
+        if desk is None or action_id not in ROWS or action_id in {action.id for action in self.key_rows}:
+            await super().perform(action_id)
+        elif not self._loading:
+            await self._at_desk(lambda: desk.perform(action_id))
+            self.refresh_bindings()
+
+    def step_image(self, step: int) -> None:
+        index = self._at + step
+        if not 0 <= index < len(self._refs):
+            self.say("This is the last image." if step > 0 else "This is the first image.")
+            return
+        self._go(index)
+
+    async def action_next_unlabelled(self) -> None:
+        """To the next image of which no frame is labelled."""
+        folder = self.project.source_folder("labels")
+        found = await asyncio.to_thread(lambda: self.project.frames_under("labels") if folder.is_dir() else [])
+        labelled = {key for key, _ in found}
+        order = [*range(self._at + 1, len(self._refs)), *range(self._at)]
+        index = next((i for i in order if self._refs[i].key not in labelled), None)
+        if index is None:
+            self.say("Every image has labels.")
+        else:
+            self._go(index)
+
+    def step_plane(self, t: int, z: int) -> None:
+        if self.shown is not None:
+            sizes = self.shown.info.sizes
+            self._go(self._at, min(max(self._t + t, 0), sizes[0] - 1), min(max(self._z + z, 0), sizes[2] - 1))
+
+    def action_labels(self) -> None:
+        self._show_labels = not self._show_labels
+        self._trace()
+        self.rebuild()
+
+    def action_zoom_object(self) -> None:
+        assert self._desk is not None
+        item = self._desk.find(self._desk.current)
+        if item is not None:
+            self.canvas.reveal(item.geometry.bounds)
+
+    async def action_model(self) -> None:
+        from mia_tui.widgets.choose import ChooseScreen
+
+        models = await asyncio.to_thread(models_with_predictions, self.project)
+        if not models:
+            raise MiaError("No model has predicted anything yet. Train (g t), then predict with P among the images.")
+        options = [(name, name) for name in models] + [("", "no predictions")]
+        self.app.push_screen(ChooseScreen("Work on the predictions of", options, self._model or ""), self._use_model)
+
+    def _use_model(self, name: str | None) -> None:
+        if name is not None and self._refs:
+            self._model = name or None
+            self._go(self._at, self._t, self._z)
