@@ -306,6 +306,28 @@ def models(
     finish(as_json, card)
 
 
+@app.command()
+def keys(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a page of documentation, without your own keys.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """All keys of all screens, with your own ones."""
+    from mia_tui.app import SCREEN_CLASSES
+    from mia_tui.keymap import KeyMap, load_keymap
+    from mia_tui.screens.keys import lines, problems, tables
+
+    keymap = KeyMap() if markdown else load_keymap()
+    for line in lines(SCREEN_CLASSES, keymap, markdown=markdown):
+        say(line)
+    wrong = problems(SCREEN_CLASSES, keymap)
+    for problem in wrong:
+        say(f"problem: {problem}")
+    rows = {name: {row.id: row.key_names for row in table} for name, table in tables(SCREEN_CLASSES, keymap).items()}
+    finish(as_json, {"preset": keymap.preset, "keys": rows, "problems": wrong})
+
+
 # ---- results --------------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ class MiaScreen(Screen[None]):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        cls.NAME = cls.NAME or cls.__name__.removesuffix("Screen").lower()
+        cls.NAME = cls.__dict__.get("NAME") or cls.__name__.removesuffix("Screen").lower()
         cls.BINDINGS = [
             Binding(action.keys, f"act('{action.id}')", action.text, show=action.show, id=f"{cls.NAME}.{action.id}")
             for action in cls.actions()
@@ -120,6 +120,11 @@ class MiaScreen(Screen[None]):
         """All rows: the screen's own ones first, then the common ones that it does not replace."""
         own = {action.id for action in cls.ACTIONS}
         return cls.ACTIONS + tuple(action for action in COMMON if action.id not in own)
+
+    @classmethod
+    def every_row(cls) -> tuple[Action, ...]:
+        """What documentation and key map know of the screen: `actions`, and the rows that come from elsewhere."""
+        return cls.actions()
 
     @cached_property
     def key_rows(self) -> tuple[Action, ...]:
@@ -231,7 +236,7 @@ class MiaScreen(Screen[None]):
         changed = {f"{self.NAME}.{name}": keys or NO_KEY for name, keys in after.items() if keys != before[name]}
         if changed:
             self.app.update_keymap(changed)
-        for text in clashes(self.NAME, self.key_rows):
+        for text in clashes(self.NAME, self.host.keymap.rows(self.NAME, self.every_row())):
             self.say(f"{text} ({KEYMAP_FILE})", "warning")
 
     def on_mount(self) -> None:

@@ -81,6 +81,12 @@ def table(task: str) -> tuple[Action, ...]:
     return tuple(entry.action for entry in ROWS.values() if task in entry.tasks)
 
 
+def every_action() -> tuple[Action, ...]:
+    """All actions of the desk, whatever the task."""
+    load()
+    return tuple(entry.action for entry in ROWS.values())
+
+
 def load() -> None:
     """Import every module that registers rows."""
     from mia_tui.labeling.desk.acts import load as load_acts

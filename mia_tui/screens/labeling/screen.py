@@ -86,9 +86,11 @@ class LabelScreen(ImageScreen):
         yield Static(id="menu")
 
     @classmethod
-    def actions(cls) -> tuple[Action, ...]:
-        """The screen's own rows; those of the desk come from its own table."""
-        return super().actions()
+    def every_row(cls) -> tuple[Action, ...]:
+        """The rows of the desk, for all tasks, and those of the screen."""
+        from mia_tui.labeling.desk.rows import every_action
+
+        return every_action() + cls.actions()
 
     def on_mount(self) -> None:
         self.canvas.focus()

@@ -16,7 +16,7 @@ TOO_NEAR_PX = 3.0
 """A point nearer than this to another one of the frame is refused: it is the same object."""
 
 
-@tool("point", "p", "Point", tasks=POINTED, more="A place is an object")
+@tool("point", "d", "Point", tasks=POINTED, more="A place is an object")
 class PointTool(Tool):
     """Adds a point where it is told."""
 
