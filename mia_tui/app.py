@@ -24,10 +24,12 @@ SCREEN_CLASSES = {
     "labeling": "LabelScreen",
     "training": "TrainingScreen",
     "runs": "RunsScreen",
-    "review": "ReviewScreen",
     "results": "ResultsScreen",
 }
 """Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""
+
+NEWEST = ""
+"""The model whose predictions are the newest."""
 
 THEME = Theme(
     name="mia-dark",
@@ -121,6 +123,8 @@ class MiaApp(App[None]):
         self.run_worker(self._go(name, context), group="go", exclusive=True)
 
     async def _go(self, name: str, context: dict[str, Any]) -> None:
+        if name == "review":  # the labelling screen, with the predictions of a model as candidates
+            name, context = "labeling", {"model": NEWEST, **context}
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         if name != self.current_mode:

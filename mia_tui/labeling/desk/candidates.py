@@ -66,9 +66,10 @@ class History(Protocol):
 class Candidates(Protocol):
     """What the desk needs of proposals and predictions alike."""
 
-    @property
-    def origin(self) -> str:
-        """Where they come from, for people."""
+    origin: str
+    """Where they come from, for people."""
+    travels: bool
+    """Whether other frames may have some, too."""
 
     def pending(self, labels: FrameLabels) -> list[Candidate]:
         """Those without a decision, the most doubtful first."""
@@ -142,6 +143,8 @@ def _rejected(steps: list[tuple[float, frozenset[int]]]) -> str | None:
 class Proposed:
     """Proposals made from the image itself. They live in memory until they are accepted."""
 
+    travels = False
+
     def __init__(self, candidates: Iterable[Candidate], origin: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.candidates = {candidate.number: candidate for candidate in candidates}
@@ -186,6 +189,8 @@ def _doubt(candidate: Candidate) -> tuple[float, int]:
 
 class Predicted:
     """Predictions of a model on one frame. Accepted ones carry their origin; rejected ones are marked in their file."""
+
+    travels = True
 
     def __init__(self, project: Project, model: str, key: str, frame: str, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from mia_tui.keymap import Action, KeyMap
 from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
 from mia_tui.labeling.desk.modes import Mode, Sketch
+from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
 from mia_tui.labeling.objects import FrameLabels, LabelObject
@@ -27,24 +28,6 @@ SCREEN = "label"
 """What the user's key map calls the desk's actions: `label.<id>`."""
 TOUCH_PX = 3.0
 """A point within this distance of the place pointed at is meant."""
-
-
-@dataclass(frozen=True)
-class Ref:
-    """An object on the desk: a label by its id, or a candidate by its number."""
-
-    kind: str
-    number: int
-
-
-def label(number: int) -> Ref:
-    """The label with this id."""
-    return Ref("label", number)
-
-
-def candidate(number: int) -> Ref:
-    """The candidate with this number."""
-    return Ref("candidate", number)
 
 
 @dataclass(frozen=True)
@@ -84,6 +67,8 @@ class Desk:
         The image pixel under the cursor.
     reveal : box or None
         (min x, min y, max x, max y) that the screen should bring into view; it clears it.
+    travel : int
+        1 or -1 when the next or the previous frame with something pending is asked for; the screen clears it.
     message, warning : str, bool
         What the last key did, or why it did nothing.
     """
@@ -107,6 +92,7 @@ class Desk:
         self.view: Viewport = cast(Viewport, None)
         self.cursor = (0, 0)
         self.reveal: tuple[float, float, float, float] | None = None
+        self.travel = 0
         self.message, self.warning = "", False
         self.tally = Tally()
         self.memory: dict[str, Any] = {}
@@ -127,6 +113,7 @@ class Desk:
             When its label file is damaged; no frame is open then.
         """
         self.close()
+        self.message, self.warning = "", False
         path, size = self.project.labels_path(key, name), (plane.shape[-2], plane.shape[-1])
         colors = class_colors(self.project)
         try:
@@ -431,130 +418,6 @@ class Desk:
         self.warn(f"No class has the key {key}.")
         return False
 
-    def add(self, geometry: BaseGeometry, text: str, *, ladder: Ladder | None = None, over: bool = False) -> int | None:
-        """A new object of the class in hand, as one undo step; its id.
-
-        Its outline is clipped to the image, and leaves what belongs to other labels to them unless `over`.
-        """
-        shape = self.clipped(geometry)
-        if shape is not None and not over:
-            shape = self.without_others(shape, ())
-        if shape is None:
-            self.warn("Nothing was added: that place is labelled already, or outside the image.")
-            return None
-        new = LabelObject(self.store.new_id(), shape, self.class_name)
-        self.store.edit(text, add=[new])
-        self.tally.objects += 1
-        self.current = label(new.id)
-        if ladder is not None:
-            self.ladders[self.current] = ladder
-        return new.id
-
-    def change(self, ref: Ref, geometry: BaseGeometry, text: str) -> Ref | None:
-        """Give an object another outline, as one undo step. A candidate becomes a (corrected) label by it."""
-        item = self.find(ref)
-        own = (ref.number,) if ref.kind == "label" else ()
-        shape = self.clipped(geometry)
-        if shape is not None:
-            shape = self.without_others(shape, own)
-        if item is None or shape is None:
-            self.warn("Nothing was changed: nothing would be left of the object.")
-            return None
-        if isinstance(item, LabelObject):
-            source = "manual" if item.source == "manual" else "corrected"
-            self.store.edit(text, add=[replace(item, geometry=shape, source=source)], remove=[item.id])
-            return ref
-        return self._take_corrected(replace(item, geometry=shape), text)
-
-    def _take_corrected(self, item: Candidate, text: str) -> Ref:
-        assert self.candidates is not None
-        new = label(self.candidates.take(self.store, [item], text, "corrected", self.class_name)[0])
-        self.tally.objects += 1
-        ladder = self.ladders.pop(candidate(item.number), item.ladder)
-        if ladder is not None:
-            self.ladders[new] = ladder
-        if self.current == candidate(item.number):
-            self.current = new
-        return new
-
-    def set_class(self, ref: Ref, name: str) -> None:
-        """Give an object another class, as one undo step."""
-        item = self.find(ref)
-        if item is None or item.label_class == name:
-            return
-        text = f"class {name}"
-        if isinstance(item, LabelObject):
-            source = "manual" if item.source == "manual" else "corrected"
-            self.store.edit(text, add=[replace(item, label_class=name, source=source)], remove=[item.id])
-        else:
-            self._take_corrected(replace(item, label_class=name), text)
-
-    def remove(self, refs: Sequence[Ref], text: str) -> None:
-        """Delete labels and reject candidates; the candidate that a deleted label came from is rejected, too."""
-        labels = [ref.number for ref in refs if ref.kind == "label" and ref.number in self.labels.objects]
-        numbers = [ref.number for ref in refs if ref.kind == "candidate"]
-        if self.candidates is not None:
-            came_from = (self.candidates.number_of(self.labels.objects[number]) for number in labels)
-            numbers += [number for number in came_from if number is not None]
-        if labels:
-            self.store.edit(text, remove=labels)
-        if numbers and self.candidates is not None:
-            self.candidates.reject(numbers, self.labels)
-        if self.current in refs:
-            self.current = None
-
-    def accept(self, chosen: Sequence[Candidate], text: str) -> int:
-        """Make candidates labels, as one undo step, but for those that would cover labels; how many were made."""
-        assert self.candidates is not None
-        fitting = self._fitting(chosen)
-        if not fitting:
-            return 0
-        ids = self.candidates.take(self.store, fitting, text, "accepted", self.class_name)
-        self.tally.objects += len(ids)
-        for item, number in zip(fitting, ids, strict=True):
-            ladder = self.ladders.pop(candidate(item.number), item.ladder)
-            if ladder is not None:
-                self.ladders[label(number)] = ladder
-        self._forget_gone()
-        return len(ids)
-
-    def _fitting(self, chosen: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates as they can be labels: without what belongs to labels; left out when little would be left."""
-        if not self.labels.objects:
-            return list(chosen)
-        others = np.array([item.geometry for item in self.labels.objects.values()], dtype=object)
-        tree = shapely.STRtree(others)
-        fitting = []
-        for item in chosen:
-            if item.geometry.geom_type == "Point":
-                fitting.append(item)
-                continue
-            near = tree.query(item.geometry, predicate="intersects")
-            rest = (
-                item.geometry
-                if not len(near)
-                else outlines_of(item.geometry.difference(shapely.union_all(others[near])))
-            )
-            if rest is not None and rest.area > item.geometry.area / 2:
-                fitting.append(replace(item, geometry=rest))
-        return fitting
-
-    def clipped(self, geometry: BaseGeometry) -> BaseGeometry | None:
-        """The part of a geometry that lies on the image, made valid; None when there is none."""
-        height, width = self.opened.size
-        if geometry.geom_type == "Point":
-            x, y = shapely.get_coordinates(geometry)[0]
-            return geometry if 0 <= x < width and 0 <= y < height else None
-        valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
-        return outlines_of(shapely.intersection(valid, shapely.box(0, 0, width, height)))
-
-    def without_others(self, geometry: BaseGeometry, own: Sequence[int]) -> BaseGeometry | None:
-        """What is left of a geometry when labels keep what they have."""
-        if geometry.geom_type == "Point":
-            return geometry
-        others = [item.geometry for item in self.overlapping(geometry, own) if item.geometry.geom_type != "Point"]
-        return geometry if not others else outlines_of(geometry.difference(shapely.union_all(others)))
-
     # ---- undo -------------------------------------------------------------------------------------------------------
 
     def _histories(self) -> list[History]:
@@ -565,7 +428,7 @@ class Desk:
         steps = [history for history in self._histories() if history.undo_text is not None]
         latest = max((history.undo_time for history in steps), default=0.0)
         texts = [history.undo() for history in steps if history.undo_time == latest]
-        self._forget_gone()
+        self.forget_gone()
         return texts[0] if texts else None
 
     def redo(self) -> str | None:
@@ -573,26 +436,16 @@ class Desk:
         steps = [history for history in self._histories() if history.redo_text is not None]
         first = min((history.redo_time for history in steps), default=0.0)
         texts = [history.redo() for history in steps if history.redo_time == first]
-        self._forget_gone()
+        self.forget_gone()
         return texts[0] if texts else None
 
-    def _forget_gone(self) -> None:
+    def forget_gone(self) -> None:
+        """Let go of the chosen object when it is no more there."""
         if self.find(self.current) is None:
             self.current = None
 
 
 _EDITING = frozenset({"backspace", "tab", "enter"})
-
-
-def outlines_of(geometry: BaseGeometry) -> BaseGeometry | None:
-    """The polygons of a geometry (an intersection may leave lines and points too); None without any."""
-    if geometry.geom_type in ("Polygon", "MultiPolygon"):
-        return None if geometry.is_empty or geometry.area == 0 else geometry
-    parts = [part for part in shapely.get_parts(geometry) if part.geom_type in ("Polygon", "MultiPolygon")]
-    polygons = [polygon for part in parts for polygon in shapely.get_parts(part) if polygon.area > 0]
-    if not polygons:
-        return None
-    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
 
 
 def _remove_empty(store: FrameStore) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from mia_tui.labeling.desk.desk import Ref, candidate, label
+from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.screens.frames import UNKNOWN_CLASS, class_colors
 from mia_tui.widgets.mosaic import Layer, Mark, Outlines, trace
 
 if TYPE_CHECKING:
+    from mia_tui.labeling.desk.candidates import Candidate
     from mia_tui.labeling.desk.desk import Desk
 
 WHITE = (255, 255, 255)
@@ -60,8 +61,11 @@ class Overlays:
     box: tuple[float, ...] | None = None
 
 
-def objects_layer(desk: "Desk", tracer: Tracer, *, labels: bool = True) -> Overlays:
-    """Labels solid, candidates dashed, in the colours of their classes; the current object white and in brackets."""
+def objects_layer(desk: "Desk", tracer: Tracer, *, labels: bool = True, scores: bool = False) -> Overlays:
+    """Labels solid, candidates dashed, in the colours of their classes; the current object white and in brackets.
+
+    With `scores` each candidate wears its score.
+    """
     shown = [Shown(candidate(c.number), c.geometry, c.label_class or desk.class_name) for c in desk.pending]
     if labels:
         shown += [Shown(label(item.id), item.geometry, item.label_class) for item in desk.labels.objects.values()]
@@ -71,6 +75,8 @@ def objects_layer(desk: "Desk", tracer: Tracer, *, labels: bool = True) -> Overl
     points = [item for item in shown if item.geometry.geom_type == "Point"]
     lines = [item for item in shown if item.geometry.geom_type != "Point"]
     marks = tuple(_point_mark(item, colors, desk.current) for item in points)
+    if scores:
+        marks += tuple(_score_mark(item) for item in desk.pending if item.score is not None)
     table = [WHITE if item.ref == desk.current else colors.get(item.label_class, UNKNOWN_CLASS) for item in lines]
     dashed = np.array([item.ref.kind == "candidate" and item.ref != desk.current for item in lines], np.bool_)
     layer = Layer(
@@ -83,6 +89,11 @@ def _point_mark(item: Shown, colors: dict[str, tuple[int, int, int]], current: R
     color = WHITE if item.ref == current else colors.get(item.label_class, UNKNOWN_CLASS)
     x, y = item.geometry.bounds[:2]
     return Mark(y, x, POINT_SIGNS[item.ref.kind], color)
+
+
+def _score_mark(item: "Candidate") -> Mark:
+    left, top, right, bottom = item.geometry.bounds
+    return Mark((top + bottom) / 2, (left + right) / 2, f"{item.score:.2f}".removeprefix("0"), WHITE)
 
 
 def _areas(desk: "Desk") -> tuple[Layer, ...]:

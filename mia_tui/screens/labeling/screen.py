@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.css.query import NoMatches
@@ -15,6 +17,7 @@ from mia_tui.keymap import Action
 from mia_tui.project import ImageRef
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
+from mia_tui.widgets.actions import COMMON
 from mia_tui.widgets.canvas import ImageCanvas
 
 if TYPE_CHECKING:
@@ -22,8 +25,22 @@ if TYPE_CHECKING:
     from mia_tui.screens.frames import FrameRequest, ShownFrame
     from mia_tui.screens.labeling.picture import Overlays, Tracer
 
+T = TypeVar("T")
 BUSY_AFTER_S = 0.15
 """A key whose work takes longer than this is said to be worked on."""
+
+
+NOTHING_PREDICTED = "No model has predicted anything yet. Train (g t), then predict with P among the images (g i)."
+
+
+def _wrong_score(text: str) -> str | None:
+    from mia_tui.labeling.review import parse_rule
+
+    try:
+        parse_rule(f"score>={text}")
+    except MiaError:
+        return f"{text or 'nothing'} is no score: give a number from 0 to 1"
+    return None
 
 
 def _look(action: Action) -> Action:
@@ -48,6 +65,8 @@ class LabelScreen(ImageScreen):
         Action("z_next", "pagedown", "Next z", "Images", method="step_plane", args=(0, 1)),
         Action("z_previous", "pageup", "Previous z", "Images", method="step_plane", args=(0, -1)),
         Action("model", "M", "Predictions of a model", "Decide", more="Work on the predictions of a model"),
+        Action("accept_everywhere", "ctrl+t", "Accept all images above a score", "Decide"),
+        Action("scores", "number_sign", "Scores on or off", "View"),
         Action("labels", "o", "Labels on or off", "View"),
         Action("zoom_object", "Z", "Zoom to the object", "View"),
         *map(_look, LOOK_ACTIONS),
@@ -73,9 +92,11 @@ class LabelScreen(ImageScreen):
         self._pumping = self._loading = False
         self._busy = ""
         self._show_labels = True
+        self._show_scores = False
         self._tracer: Tracer | None = None
         self._overlays: Overlays | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._from_end = False
+        self._turn = asyncio.Lock()
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="info", classes="line", markup=False)
@@ -102,7 +123,7 @@ class LabelScreen(ImageScreen):
             self._open_wanted()
 
     def on_screen_resume(self) -> None:
-        self.run_worker(self._start(), group="label-start", exclusive=True)
+        self.run_worker(self._start(), group="label-start")
 
     def on_screen_suspend(self) -> None:
         if self._desk is not None and len(self.app.screen_stack) < 2:  # not for a dialogue on top
@@ -119,13 +140,18 @@ class LabelScreen(ImageScreen):
 
     async def _close_desk(self) -> None:
         if self._desk is not None:
-            await asyncio.to_thread(self._desk.close)
+            await self._in_turn(self._desk.close)
+
+    async def _in_turn(self, do: Callable[[], T]) -> T:
+        """Run something of the desk in a thread, when what runs there has ended: one thing at a time, in order."""
+        async with self._turn:
+            return await asyncio.shield(asyncio.to_thread(do))
 
     # ---- images -----------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         try:
-            desk, refs = await asyncio.to_thread(self._make_desk)
+            desk, refs = await self._in_turn(self._make_desk)
         except MiaError as error:
             self.canvas.set_hint(str(error))
             return
@@ -137,7 +163,9 @@ class LabelScreen(ImageScreen):
             return
         keys = [ref.key for ref in refs]
         self._at = keys.index(here.key) if here is not None and here.key in keys else 0
-        if desk.frame is None or self._wanted:
+        async with self._turn:  # a closing that is under way has ended
+            closed = desk.frame is None
+        if self._wanted or (closed and not self._loading):
             self._open_wanted()
 
     def _make_desk(self) -> tuple["Desk", list[ImageRef]]:
@@ -158,8 +186,50 @@ class LabelScreen(ImageScreen):
         keys = [ref.key for ref in self._refs]
         if wanted.get("key") in keys:
             self._at = keys.index(str(wanted["key"]))
+        if "model" in wanted and "key" not in wanted:
+            self.run_worker(self._review(wanted["model"]), group="label-review")
+            return
         self._model = wanted.get("model", self._model)
         self._go(self._at, int(wanted.get("t", self._t)), int(wanted.get("z", self._z)))
+
+    # ---- predictions ------------------------------------------------------------------------------------------------
+
+    async def _review(self, model: str) -> None:
+        """Work on the predictions of a model ("": the newest), from the first frame on that has something pending."""
+        models = await asyncio.to_thread(models_with_predictions, self.project)
+        if not models or (model and model not in models):
+            self.say(NOTHING_PREDICTED, "warning")
+            self._go(self._at, self._t, self._z)
+            return
+        self._model = model or (self._model if self._model in models else models[0])
+        await self._travel(1, from_start=True)
+
+    async def _travel(self, way: int, *, from_start: bool = False) -> None:
+        """To the next (1) or previous (-1) predicted frame with something pending."""
+        from mia_tui.project import parse_frame
+
+        here = None if from_start or self.shown is None or self._ref is None else (self._ref.key, self.shown.name)
+        found = await asyncio.to_thread(self._next_pending, here, way)
+        keys = [ref.key for ref in self._refs]
+        if found is not None and found[0] in keys:
+            self._from_end = way < 0
+            self._go(keys.index(found[0]), *parse_frame(found[1]))
+        elif from_start:
+            self.say(f"Everything that {self._model} has found is decided.")
+            self._go(self._at, self._t, self._z)
+        else:
+            self.say(f"Nothing is pending in {'later' if way > 0 else 'earlier'} frames.")
+
+    def _next_pending(self, here: tuple[str, str] | None, way: int) -> tuple[str, str] | None:
+        from mia_tui.labeling.review import review_state
+
+        assert self._model is not None
+        places = self.project.frames_under(f"predictions:{self._model}")
+        at = places.index(here) if here in places else (-1 if way > 0 else len(places))
+        for key, frame in places[at + 1 :] if way > 0 else places[:at][::-1] if here else []:
+            if review_state(self.project, self._model, key, frame).pending:
+                return key, frame
+        return None
 
     def _go(self, index: int, t: int = 0, z: int = 0) -> None:
         """Read a frame and put it on the desk; keys that come before it is there wait."""
@@ -171,21 +241,22 @@ class LabelScreen(ImageScreen):
 
     def frame_shown(self, shown: "ShownFrame") -> None:
         self._t, self._z = shown.t, shown.z
-        self.run_worker(self._put_on_desk(shown), group="label-open", exclusive=True)
+        self.run_worker(self._put_on_desk(shown), group="label-open")
 
     async def _put_on_desk(self, shown: "ShownFrame") -> None:
         desk = self._desk
-        if desk is None or self._ref is None or shown.request.key != self._ref.key:
+        if desk is None or shown is not self.shown:
             return
         try:
-            await asyncio.to_thread(self._open_frame, desk, shown)
+            await self._in_turn(partial(self._open_frame, desk, shown))
         except MiaError as error:
             self.say(str(error), "error")
         if desk.read_only:
             self.say(desk.read_only, "warning")
         self._loading = False
-        await asyncio.to_thread(self._trace)
+        await self._in_turn(self._trace)
         self.rebuild()
+        self._reveal()
         self.refresh_bindings()
         self._pump()
 
@@ -195,6 +266,11 @@ class LabelScreen(ImageScreen):
         if model is not None and not self.project.prediction_path(model, key, shown.name).exists():
             model = None
         desk.open(key, shown.name, plane, rgb=rgb, model=model)
+        if desk.pending:  # the most doubtful one of predictions comes first
+            from mia_tui.labeling.desk.refs import candidate
+
+            desk.choose(candidate(desk.pending[-1 if self._from_end else 0].number))
+        self._from_end = False
 
     def frame_failed(self, request: "FrameRequest", error: MiaError) -> None:
         self._loading = False
@@ -237,9 +313,13 @@ class LabelScreen(ImageScreen):
         if desk.frame is not None and desk.knows(key) and await self._at_desk(lambda: desk.press(key)):
             return
         action = next((a for a in self.key_rows if key in a.key_names), None)
-        if action is not None:
-            for _ in range(desk.take_count() if action.group == "Cursor" else 1):
-                await super().perform(action.id)
+        if action is None:
+            return
+        if action in COMMON:  # leaving the screen or the app waits for the keys: not from among them
+            self.call_later(self.perform, action.id)
+            return
+        for _ in range(desk.take_count() if action.group == "Cursor" else 1):
+            await super().perform(action.id)
 
     async def _at_desk(self, do: Any) -> Any:
         """Run something of the desk in a thread and show what has become of it."""
@@ -249,14 +329,20 @@ class LabelScreen(ImageScreen):
             return True
         desk.view, desk.cursor = canvas.view, canvas.cursor
         timer = self.set_timer(BUSY_AFTER_S, lambda: self._show_busy("working …"))
-        result = await asyncio.to_thread(self._do_and_trace, do)
+        result = await self._in_turn(partial(self._do_and_trace, do))
         timer.stop()
         self._busy = ""
-        if desk.reveal is not None:
-            canvas.reveal(desk.reveal)
-            desk.reveal = None
         self.rebuild()
+        self._reveal()
+        if desk.travel:
+            way, desk.travel = desk.travel, 0
+            await self._travel(way)
         return result
+
+    def _reveal(self) -> None:
+        if self._desk is not None and self._desk.reveal is not None:
+            self.canvas.reveal(self._desk.reveal)
+            self._desk.reveal = None
 
     def _do_and_trace(self, do: Any) -> Any:
         result = do()
@@ -268,7 +354,7 @@ class LabelScreen(ImageScreen):
         from mia_tui.screens.labeling.picture import objects_layer
 
         if self._desk is not None and self._desk.frame is not None and self._tracer is not None:
-            self._overlays = objects_layer(self._desk, self._tracer, labels=self._show_labels)
+            self._overlays = objects_layer(self._desk, self._tracer, labels=self._show_labels, scores=self._show_scores)
 
     def _show_busy(self, text: str) -> None:
         if text != self._busy:
@@ -332,6 +418,8 @@ class LabelScreen(ImageScreen):
             return "No image is open." if self._desk is None else self._desk.reason(action_id)
         if action_id in ("next_image", "previous_image", "next_unlabelled") and not self._refs:
             return "The project has no images yet."
+        if action_id == "accept_everywhere" and self._model is None:
+            return "No predictions are worked on. M chooses a model."
         if action_id == "zoom_object" and (self._desk is None or self._desk.find(self._desk.current) is None):
             return "No object is chosen. ' and a hint chooses one."
         if action_id[:2] in ("t_", "z_") and self.shown is not None:
@@ -380,18 +468,54 @@ class LabelScreen(ImageScreen):
         self._trace()
         self.rebuild()
 
+    def action_scores(self) -> None:
+        self._show_scores = not self._show_scores
+        self._trace()
+        self.rebuild()
+
     def action_zoom_object(self) -> None:
         assert self._desk is not None
         item = self._desk.find(self._desk.current)
         if item is not None:
             self.canvas.reveal(item.geometry.bounds)
 
+    def action_accept_everywhere(self) -> None:
+        from mia_tui.widgets.choose import AskScreen
+
+        hint = "Accepts every pending object with this score or more, on all images. u takes it back image by image."
+        title = f"Accept all of {self._model} with a score of at least"
+        self.app.push_screen(AskScreen(title, "0.9", hint, _wrong_score), self._accept_everywhere)
+
+    def _accept_everywhere(self, score: str | None) -> None:
+        if score is not None:
+            self.run_worker(self._accept_above(score), group="label-everywhere")
+
+    async def _accept_above(self, score: str) -> None:
+        """The frame on the desk is closed for it, as the others are, and read again."""
+        from mia_tui.labeling.review import accept_all
+
+        assert self._model is not None
+        model = self._model
+        await self._close_desk()
+        try:
+            report = await asyncio.to_thread(accept_all, self.project, model, f"score>={score}")
+        except MiaError as error:
+            self.say(str(error), "error")
+        else:
+            totals = report.totals
+            frames = sum(1 for counts in report.frames if counts.accepted)
+            left = f", {totals['overlapping']} left because they overlap labels" if totals["overlapping"] else ""
+            self.say(f"Accepted {totals['accepted']} objects on {frames} frames{left}.")
+            for problem in report.problems[:3]:
+                self.say(problem, "error")
+        self._go(self._at, self._t, self._z)
+
     async def action_model(self) -> None:
         from mia_tui.widgets.choose import ChooseScreen
 
         models = await asyncio.to_thread(models_with_predictions, self.project)
         if not models:
-            raise MiaError("No model has predicted anything yet. Train (g t), then predict with P among the images.")
+            raise MiaError(NOTHING_PREDICTED)
         options = [(name, name) for name in models] + [("", "no predictions")]
         self.app.push_screen(ChooseScreen("Work on the predictions of", options, self._model or ""), self._use_model)
 

@@ -36,7 +36,7 @@ def state_text(desk: "Desk", width: int, busy: str) -> Content:
     if desk.frame is None:
         return Content("")
     mode = desk.mode
-    left: Any = (f"tool {tool_in_hand(desk).title}", "")
+    left: Any = (object_text(desk) or f"tool {tool_in_hand(desk).title}", "")
     if mode is not None:
         left = (mode.text, "bold $accent")
     if desk.message:
@@ -48,6 +48,22 @@ def state_text(desk: "Desk", width: int, busy: str) -> Content:
         left = (left[0][: max(0, width - cell_len(right) - 3)] + "…", left[1])
         space = width - cell_len(left[0]) - cell_len(right)
     return Content.assemble(left, " " * max(1, space), (right, "dim"))
+
+
+def object_text(desk: "Desk") -> str:
+    """The chosen object: id, state, class, score and size; empty when none is chosen."""
+    item = desk.find(desk.current)
+    if item is None or desk.current is None:
+        return ""
+    points = item.geometry.geom_type == "Point"
+    facts = [
+        f"object {desk.current.number}",
+        "pending" if desk.current.kind == "candidate" else "label",
+        item.label_class or desk.class_name,
+        "" if item.score is None else f"score {item.score:.2f}",
+        "a point" if points else f"{item.geometry.area:.0f} px",
+    ]
+    return "   ".join(filter(None, facts))
 
 
 def menu_text(desk: "Desk") -> Content | None:

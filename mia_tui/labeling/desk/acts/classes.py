@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.rows import row
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ def set_class(desk: "Desk", key: str) -> None:
     if not desk.hold_class(key):
         return
     if desk.find(desk.current) is not None and desk.current is not None and not desk.read_only:
-        desk.set_class(desk.current, desk.class_name)
+        edits.set_class(desk, desk.current, desk.class_name)
 
 
 for _digit in "1234567890":

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from mia_tui.labeling.desk.desk import Ref, candidate
+from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.refs import Ref, candidate
 from mia_tui.labeling.desk.rows import row
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ def nothing_to_decide(desk: "Desk") -> str | None:
 )
 def accept_view(desk: "Desk") -> None:
     chosen = desk.in_view(desk.pending)
-    said(desk, desk.accept(chosen, f"accept {len(chosen)} in view"), len(chosen))
+    said(desk, edits.accept(desk, chosen, f"accept {len(chosen)} in view"), len(chosen))
 
 
 @row("accept_frame", "ctrl+a", "Accept all in the image", GROUP, why=nothing_pending, edits=True)
 def accept_frame(desk: "Desk") -> None:
     chosen = desk.pending
-    said(desk, desk.accept(chosen, f"accept {len(chosen)}"), len(chosen))
+    said(desk, edits.accept(desk, chosen, f"accept {len(chosen)}"), len(chosen))
 
 
 def said(desk: "Desk", accepted: int, asked: int) -> None:
@@ -65,7 +66,7 @@ def accept(desk: "Desk") -> None:
             step(desk, 1)
         return
     at = position(desk, desk.current)
-    if not desk.accept([c for c in desk.pending if c.number == desk.current.number], "accept 1"):
+    if not edits.accept(desk, [c for c in desk.pending if c.number == desk.current.number], "accept 1"):
         desk.warn("Its place is labelled already. x rejects it.")
         return
     go_to(desk, at)
@@ -78,7 +79,7 @@ def remove(desk: "Desk") -> None:
     if ref is None:
         return
     at = position(desk, ref)
-    desk.remove([ref], f"delete {ref.number}")
+    edits.remove(desk, [ref], f"delete {ref.number}")
     if ref.kind == "candidate":
         go_to(desk, at)
 
@@ -96,21 +97,26 @@ def go_to(desk: "Desk", index: int) -> None:
 
 
 def step(desk: "Desk", way: int) -> None:
-    """To the next (1) or previous (-1) doubtful object."""
+    """To the next (1) or previous (-1) doubtful object; past the last one to the next frame with predictions."""
     numbers = [item.number for item in desk.pending]
     ref = desk.current
-    if ref is not None and ref.kind == "candidate" and ref.number in numbers:
-        index = numbers.index(ref.number) + way
-        if not 0 <= index < len(numbers):
-            desk.say("That was the last doubtful one." if way > 0 else "That was the most doubtful one.")
-            return
+    here = ref is not None and ref.kind == "candidate" and ref.number in numbers
+    index = numbers.index(ref.number) + way if ref is not None and here else (0 if way > 0 else len(numbers) - 1)
+    if 0 <= index < len(numbers):
         go_to(desk, index)
+    elif desk.candidates is not None and desk.candidates.travels:
+        desk.travel = way
     else:
-        go_to(desk, 0 if way > 0 else len(numbers) - 1)
+        desk.say("That was the last doubtful one." if way > 0 else "That was the most doubtful one.")
 
 
-row("next", "n", "Next doubtful", GROUP, args=(1,), show=True, more="Next doubtful object", why=nothing_pending)(step)
-row("previous", "p", "Previous", GROUP, args=(-1,), more="Previous doubtful object", why=nothing_pending)(step)
+def nowhere(desk: "Desk") -> str | None:
+    travels = desk.candidates is not None and desk.candidates.travels
+    return None if travels else nothing_pending(desk)
+
+
+row("next", "n", "Next doubtful", GROUP, args=(1,), show=True, more="Next doubtful object", why=nowhere)(step)
+row("previous", "p", "Previous", GROUP, args=(-1,), more="Previous doubtful object", why=nowhere)(step)
 
 
 @row("accept_score", "T", "Accept above a score", GROUP, more="Accept all pending in the image that score as much as "
@@ -122,4 +128,4 @@ def accept_score(desk: "Desk") -> None:
         desk.warn("The chosen object has no score.")
         return
     chosen = [c for c in desk.pending if c.score is not None and c.score >= bound]
-    said(desk, desk.accept(chosen, f"accept score>={bound:.2f}"), len(chosen))
+    said(desk, edits.accept(desk, chosen, f"accept score>={bound:.2f}"), len(chosen))

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mia_tui.labeling.desk.desk import Ref, label
+from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.hints import Target
 from mia_tui.labeling.desk.modes import GridMode, HintMode
+from mia_tui.labeling.desk.refs import Ref, label
 from mia_tui.labeling.desk.rows import OUTLINED, row
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def choose(desk: "Desk") -> None:
 def delete_hints(desk: "Desk") -> None:
     def act(desk: "Desk", target: Target) -> None:
         ref = ref_of(target)
-        desk.remove([ref], f"delete {ref.number}")
+        edits.remove(desk, [ref], f"delete {ref.number}")
 
     desk.enter(HintMode("delete: type hints, esc ends", everything, act, sticky=True))
 
@@ -56,7 +57,7 @@ def delete_hints(desk: "Desk") -> None:
 def class_hints(desk: "Desk") -> None:
     desk.enter(HintMode(
         f"class {desk.class_name}: type hints, esc ends", everything,
-        lambda d, target: d.set_class(ref_of(target), d.class_name), sticky=True,
+        lambda d, target: edits.set_class(d, ref_of(target), d.class_name), sticky=True,
     ))  # fmt: skip
 
 

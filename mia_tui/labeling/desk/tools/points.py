@@ -6,6 +6,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.rows import POINTED
 from mia_tui.labeling.desk.tools import Tool, tool
 
@@ -27,7 +28,7 @@ class PointTool(Tool):
         if len(points) and np.hypot(points[:, 0] - x, points[:, 1] - y).min() < TOO_NEAR_PX:
             desk.warn(f"There is a point within {TOO_NEAR_PX:.0f} pixels already.")
             return
-        desk.add(shapely.Point(x, y), "add point")
+        edits.add(desk, shapely.Point(x, y), "add point")
 
     def snaps(self, desk: "Desk") -> NDArray[np.float64]:
         return np.zeros((0, 2))

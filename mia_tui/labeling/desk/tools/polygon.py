@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
+from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.modes import Handle, Sketch, Stroke
 from mia_tui.labeling.desk.rows import OUTLINED, row
 from mia_tui.labeling.desk.tools import Tool, tool
@@ -52,7 +53,7 @@ def too_few(desk: "Desk") -> str | None:
 def close(desk: "Desk") -> None:
     corners = held(desk).corners
     desk.leave()
-    desk.add(shapely.Polygon([(x, y) for y, x in corners]), "polygon")
+    edits.add(desk, shapely.Polygon([(x, y) for y, x in corners]), "polygon")
 
 
 @row("polygon_back", "backspace", "Last corner back", "Polygon", context=NAME)

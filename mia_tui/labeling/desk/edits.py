@@ -1,0 +1,160 @@
+"""How labels change at the desk: every function here is one undo step, on disk when it returns."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.labeling.desk.candidates import Candidate, Ladder
+from mia_tui.labeling.desk.refs import Ref, candidate, label
+from mia_tui.labeling.objects import LabelObject
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+
+def add(
+    desk: "Desk", geometry: BaseGeometry, text: str, *, ladder: Ladder | None = None, over: bool = False
+) -> int | None:
+    """A new object of the class in hand, as one undo step; its id.
+
+    Its outline is clipped to the image, and leaves what belongs to other labels to them unless `over`.
+    """
+    shape = clipped(desk, geometry)
+    if shape is not None and not over:
+        shape = without_others(desk, shape, ())
+    if shape is None:
+        desk.warn("Nothing was added: that place is labelled already, or outside the image.")
+        return None
+    new = LabelObject(desk.store.new_id(), shape, desk.class_name)
+    desk.store.edit(text, add=[new])
+    desk.tally.objects += 1
+    desk.current = label(new.id)
+    if ladder is not None:
+        desk.ladders[desk.current] = ladder
+    return new.id
+
+
+def change(desk: "Desk", ref: Ref, geometry: BaseGeometry, text: str) -> Ref | None:
+    """Give an object another outline, as one undo step. A candidate becomes a (corrected) label by it."""
+    item = desk.find(ref)
+    own = (ref.number,) if ref.kind == "label" else ()
+    shape = clipped(desk, geometry)
+    if shape is not None:
+        shape = without_others(desk, shape, own)
+    if item is None or shape is None:
+        desk.warn("Nothing was changed: nothing would be left of the object.")
+        return None
+    if isinstance(item, LabelObject):
+        source = "manual" if item.source == "manual" else "corrected"
+        desk.store.edit(text, add=[replace(item, geometry=shape, source=source)], remove=[item.id])
+        return ref
+    return _take_corrected(desk, replace(item, geometry=shape), text)
+
+
+def _take_corrected(desk: "Desk", item: Candidate, text: str) -> Ref:
+    assert desk.candidates is not None
+    new = label(desk.candidates.take(desk.store, [item], text, "corrected", desk.class_name)[0])
+    desk.tally.objects += 1
+    ladder = desk.ladders.pop(candidate(item.number), item.ladder)
+    if ladder is not None:
+        desk.ladders[new] = ladder
+    if desk.current == candidate(item.number):
+        desk.current = new
+    return new
+
+
+def set_class(desk: "Desk", ref: Ref, name: str) -> None:
+    """Give an object another class, as one undo step."""
+    item = desk.find(ref)
+    if item is None or item.label_class == name:
+        return
+    text = f"class {name}"
+    if isinstance(item, LabelObject):
+        source = "manual" if item.source == "manual" else "corrected"
+        desk.store.edit(text, add=[replace(item, label_class=name, source=source)], remove=[item.id])
+    else:
+        _take_corrected(desk, replace(item, label_class=name), text)
+
+
+def remove(desk: "Desk", refs: Sequence[Ref], text: str) -> None:
+    """Delete labels and reject candidates; the candidate that a deleted label came from is rejected, too."""
+    labels = [ref.number for ref in refs if ref.kind == "label" and ref.number in desk.labels.objects]
+    numbers = [ref.number for ref in refs if ref.kind == "candidate"]
+    if desk.candidates is not None:
+        came_from = (desk.candidates.number_of(desk.labels.objects[number]) for number in labels)
+        numbers += [number for number in came_from if number is not None]
+    if labels:
+        desk.store.edit(text, remove=labels)
+    if numbers and desk.candidates is not None:
+        desk.candidates.reject(numbers, desk.labels)
+    if desk.current in refs:
+        desk.current = None
+
+
+def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
+    """Make candidates labels, as one undo step, but for those that would cover labels; how many were made."""
+    assert desk.candidates is not None
+    fitting = _fitting(desk, chosen)
+    if not fitting:
+        return 0
+    ids = desk.candidates.take(desk.store, fitting, text, "accepted", desk.class_name)
+    desk.tally.objects += len(ids)
+    for item, number in zip(fitting, ids, strict=True):
+        ladder = desk.ladders.pop(candidate(item.number), item.ladder)
+        if ladder is not None:
+            desk.ladders[label(number)] = ladder
+    desk.forget_gone()
+    return len(ids)
+
+
+def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates as they can be labels: without what belongs to labels; left out when little would be left."""
+    if not desk.labels.objects:
+        return list(chosen)
+    others = np.array([item.geometry for item in desk.labels.objects.values()], dtype=object)
+    tree = shapely.STRtree(others)
+    fitting = []
+    for item in chosen:
+        if item.geometry.geom_type == "Point":
+            fitting.append(item)
+            continue
+        near = tree.query(item.geometry, predicate="intersects")
+        rest = (
+            item.geometry if not len(near) else outlines_of(item.geometry.difference(shapely.union_all(others[near])))
+        )
+        if rest is not None and rest.area > item.geometry.area / 2:
+            fitting.append(replace(item, geometry=rest))
+    return fitting
+
+
+def clipped(desk: "Desk", geometry: BaseGeometry) -> BaseGeometry | None:
+    """The part of a geometry that lies on the image, made valid; None when there is none."""
+    height, width = desk.opened.size
+    if geometry.geom_type == "Point":
+        x, y = shapely.get_coordinates(geometry)[0]
+        return geometry if 0 <= x < width and 0 <= y < height else None
+    valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
+    return outlines_of(shapely.intersection(valid, shapely.box(0, 0, width, height)))
+
+
+def without_others(desk: "Desk", geometry: BaseGeometry, own: Sequence[int]) -> BaseGeometry | None:
+    """What is left of a geometry when labels keep what they have."""
+    if geometry.geom_type == "Point":
+        return geometry
+    others = [item.geometry for item in desk.overlapping(geometry, own) if item.geometry.geom_type != "Point"]
+    return geometry if not others else outlines_of(geometry.difference(shapely.union_all(others)))
+
+
+def outlines_of(geometry: BaseGeometry) -> BaseGeometry | None:
+    """The polygons of a geometry (an intersection may leave lines and points too); None without any."""
+    if geometry.geom_type in ("Polygon", "MultiPolygon"):
+        return None if geometry.is_empty or geometry.area == 0 else geometry
+    parts = [part for part in shapely.get_parts(geometry) if part.geom_type in ("Polygon", "MultiPolygon")]
+    polygons = [polygon for part in parts for polygon in shapely.get_parts(part) if polygon.area > 0]
+    if not polygons:
+        return None
+    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
