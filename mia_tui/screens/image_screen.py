@@ -8,7 +8,8 @@ from textual.content import Content
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
 from mia_tui.widgets.actions import Action, MiaScreen
-from mia_tui.widgets.canvas import ImageCanvas, Scene
+from mia_tui.widgets.canvas.scene import Scene
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
 from mia_tui.screens.review_text import object_text, progress_text
 from mia_tui.widgets.actions import Action
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.choose import AskScreen, ChooseScreen
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.review import ReviewState
 from mia_tui.screens.frames import Overlay, layer_of
-from mia_tui.widgets.mosaic import Layer, Mark, trace
+from mia_tui.widgets.canvas.overlay import trace
+from mia_tui.widgets.canvas.scene import Layer, Mark
 
 WHITE, GREY = (255, 255, 255), (120, 120, 120)
 SIGNS = {"✓": (141, 220, 141), "✗": (225, 120, 120)}

@@ -42,7 +42,8 @@ class BasePicture:
 
     def level(self, number: int) -> "npt.NDArray[np.uint8]":
         """The whole picture halved `number` times: (H, W) when it is grey, else (H, W, 3)."""
-        return _grey_if_it_is(self.display(self.pyramid.level(number)))
+        picture: npt.NDArray[np.uint8] = _grey_if_it_is(self.display(self.pyramid.level(number)))
+        return picture
 
     def sample(self, view: View, dots: tuple[int, int]) -> "tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]":
         """What a view shows in `dots` (high, wide) pixels per cell, from the fitting level.
@@ -90,9 +91,7 @@ class Graphics(Protocol):
             A key is held: fewer bytes matter more than a good picture; the good one follows.
         """
 
-    def repair(
-        self, picture: BasePicture, view: View, region: Region, cells: Sequence[tuple[int, int]]
-    ) -> list[str]:
+    def repair(self, picture: BasePicture, view: View, region: Region, cells: Sequence[tuple[int, int]]) -> list[str]:
         """Control strings that draw the picture again in some cells (row, column) of the canvas."""
 
     def clear(self) -> list[str]:

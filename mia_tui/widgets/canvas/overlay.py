@@ -1,130 +1,62 @@
-"""Pictures as terminal cells: a zoom pyramid, quadrant blocks for pixels, braille dots for outlines. NumPy only.
+"""What lies over the picture, as a sparse set of cells: outlines and strokes in braille dots, texts, hints, a grid.
 
-A *dot* is half a cell: one column wide, half a line high, which is about square. The *scale* of a view is dots per
-image pixel. Pixels are sampled on the braille grid (2 x 4 samples per cell): a cell carries more than its two dots.
-Imported when the first image is shown, never at start-up.
+The overlay knows nothing of the picture. `compose` lays it over one: behind a line the picture stays, darker; a hint
+has its own background.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-U8 = npt.NDArray[np.uint8]
-Array = npt.NDArray[Any]
+from mia_tui.widgets.canvas.cells import BOLD, CLEAR, REVERSE, Cells
+from mia_tui.widgets.canvas.pyramid import Array
+from mia_tui.widgets.canvas.scene import WHITE, Grid, Layer, Mark, Outlines, Rgb, Scene, Stroke
+from mia_tui.widgets.canvas.view import View
 
-QUADRANTS = np.array([ord(c) for c in " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"], np.uint32)
-"""Glyph for the bits 1 upper left, 2 upper right, 4 lower left, 8 lower right."""
-SHADES = np.array([ord(c) for c in " ░▒▓█"], np.uint32)
 BRAILLE = 0x2800
 BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
-FLAT = 20
-"""A cell whose samples differ by less than this in brightness (of 255) is painted in one colour."""
 UNDER_LINE = 0.6
 """Brightness that a cell keeps behind an outline, so that the line stands out on bright objects."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+HINT: Rgb = (0, 0, 0)
+HINT_BACK: Rgb = (255, 224, 0)
+
+LINE, GLYPH, SOLID = 1, 2, 3
+"""What an overlay cell is: braille dots that others may join, a sign over the picture, a sign with its own ground."""
+
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class View:
-    """Which part of a picture is shown: `rows` x `columns` cells, top-left corner (pixels), dots per pixel."""
+class Signs:
+    """The characters of an overlay. `line`, `dashed` and `stroke` replace braille dots where there is no braille."""
 
-    rows: int
-    columns: int
-    top: float
-    left: float
-    scale: float
-
-    def to_cell(self, y: float, x: float) -> tuple[int, int]:
-        """(row, column) of the cell that shows the image point (y, x); may lie outside the view."""
-        return int((y - self.top) * self.scale // 2), int((x - self.left) * self.scale // 1)
-
-    def to_image(self, row: float, column: float) -> tuple[float, float]:
-        """(y, x) in image pixels of a place given in cells."""
-        return self.top + 2 * row / self.scale, self.left + column / self.scale
+    line: str = ""
+    dashed: str = ""
+    stroke: str = ""
+    handle: str = "●"
+    corners: tuple[str, str, str, str] = ("┌─", "─┐", "└─", "─┘")
+    grid: tuple[str, str, str] = ("─", "│", "┼")
 
 
-def fit_scale(height: int, width: int, rows: int, columns: int) -> float:
-    """The largest scale at which the whole picture is seen."""
-    return min(columns / max(1, width), 2 * rows / max(1, height))
-
-
-def place(height: int, width: int, rows: int, columns: int, scale: float, y: float, x: float) -> View:
-    """The view at `scale` with (y, x) in its middle as far as the borders allow; a small picture is centred."""
-
-    def start(size: int, shown: float, middle: float) -> float:
-        return (size - shown) / 2 if shown >= size else min(max(middle - shown / 2, 0.0), size - shown)
-
-    top = start(height, 2 * rows / scale, y)
-    return View(rows, columns, top, start(width, columns / scale, x), scale)
-
-
-@dataclass
-class Pyramid:
-    """A plane (C, Y, X) and its halved copies (means of 2 x 2), made when a view first needs them."""
-
-    plane: Array
-    levels: dict[int, Array] = field(default_factory=dict)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return int(self.plane.shape[-2]), int(self.plane.shape[-1])
-
-    def level(self, number: int) -> Array:
-        if number == 0:
-            return self.plane
-        if number not in self.levels:
-            self.levels[number] = halve(self.level(number - 1))
-        return self.levels[number]
-
-    def sample(self, view: View) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Values (C, 4 rows, 2 columns) on the braille grid of `view`, and where the picture is (bool)."""
-        height, width = self.size
-        step = 0.5 / view.scale
-        number = max(0, int(np.floor(np.log2(step)))) if step > 1 else 0
-        number = min(number, max(0, int(np.log2(max(1, min(height, width)))) - 1))
-        ys = view.top + (np.arange(4 * view.rows) + 0.5) * step
-        xs = view.left + (np.arange(2 * view.columns) + 0.5) * step
-        inside = ((ys >= 0) & (ys < height))[:, None] & ((xs >= 0) & (xs < width))[None, :]
-        source = self.level(number)
-        iy = np.clip((ys / 2**number).astype(np.intp), 0, source.shape[-2] - 1)
-        ix = np.clip((xs / 2**number).astype(np.intp), 0, source.shape[-1] - 1)
-        return source[:, iy[:, None], ix[None, :]], inside
-
-
-def halve(plane: Array) -> Array:
-    """Means of 2 x 2 pixels of (C, Y, X), integers rounded down; an odd last row or column is repeated."""
-    pad_y, pad_x = plane.shape[-2] % 2, plane.shape[-1] % 2
-    if pad_y or pad_x:
-        plane = np.pad(plane, ((0, 0), (0, pad_y), (0, pad_x)), mode="edge")
-    whole = plane.dtype.kind in "iu"
-    wide = (np.int64 if plane.dtype.itemsize > 2 else np.int32) if whole else np.float32
-    total: Array = plane[:, ::2, ::2].astype(wide)
-    for dy, dx in ((0, 1), (1, 0), (1, 1)):
-        np.add(total, plane[:, dy::2, dx::2], out=total)
-    return (total // 4).astype(plane.dtype) if whole else total / np.float32(4)
+ASCII_SIGNS = Signs("+", "x", "*", "o", ("+-", "-+", "+-", "-+"), ("-", "|", "+"))
 
 
 @dataclass(frozen=True)
-class Outlines:
-    """Outlines of the objects of one frame, ready to draw.
+class Overlay:
+    """Sparse cells: flat indices (N,), and for each its kind, glyph, colours (N, 3) and attributes."""
 
-    Attributes
-    ----------
-    segments : array, (N, 4) float32
-        x0, y0, x1, y1 of each line in pixel-corner coordinates.
-    owner : array, (N,) int
-        Index of the object that each line belongs to.
-    boxes : array, (K, 4) float32
-        min x, min y, max x, max y of each object.
-    """
+    cell: Places
+    kind: npt.NDArray[np.uint8]
+    glyph: npt.NDArray[np.uint32]
+    fg: npt.NDArray[np.uint8]
+    bg: npt.NDArray[np.uint8]
+    attr: npt.NDArray[np.uint8]
 
-    segments: npt.NDArray[np.float32]
-    owner: npt.NDArray[np.intp]
-    boxes: npt.NDArray[np.float32]
+
+# ---- outlines --------------------------------------------------------------------------------------------------------
 
 
 def trace(geometries: Sequence[Any]) -> Outlines:
@@ -155,177 +87,26 @@ def _lines(geometry: Any) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """Outlines with their looks: a colour per object (K, 3) uint8, whether dashed (K,), whether shown (K,)."""
+class Dots:
+    """Braille dots (y, x) that lines pass inside a view, the object of each, and how far along its outline it is."""
 
-    outlines: Outlines
-    colors: U8
-    dashed: npt.NDArray[np.bool_]
-    shown: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A short text at an image point (y, x), e.g. the id of an object; `color` is (red, green, blue)."""
-
-    y: float
-    x: float
-    text: str
-    color: tuple[int, int, int] = (255, 255, 255)
+    y: Places
+    x: Places
+    owner: Places
+    way: npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Cells:
-    """A painted view: per cell a glyph (code point), foreground and background (…, 3) uint8."""
-
-    glyph: npt.NDArray[np.uint32]
-    fg: U8
-    bg: U8
-    lined: npt.NDArray[np.bool_]
-    """Cells that an outline passes through."""
-
-
-def paint(
-    pyramid: Pyramid,
-    view: View,
-    display: Callable[[Array], U8],
-    layers: Sequence[Layer] = (),
-    marks: Sequence[Mark] = (),
-    box: Sequence[float] | None = None,
-    *,
-    mono: bool = False,
-    void: tuple[int, int, int] = (0, 0, 0),
-) -> Cells:
-    """Draw a view.
-
-    Parameters
-    ----------
-    display : function
-        Maps sampled values (C, H, W) to a picture (H, W, 3) uint8.
-    marks : sequence of Mark
-        Texts written over everything else, each starting at its point.
-    box : (min x, min y, max x, max y), optional
-        Pixels to put bracket corners around, the sign of the chosen object.
-    mono : bool
-        No colour: shades `░▒▓█` for the picture, braille for outlines.
-    void : tuple
-        Colour where there is no picture.
-    """
-    samples, inside = pyramid.sample(view)
-    picture = display(samples)
-    picture[~inside] = void
-    quarters = _quarters(picture, view)
-    cells = _shade(quarters) if mono else _quadrants(quarters)
-    outside = ~inside.reshape(view.rows, 4, view.columns, 2).any(axis=(1, 3))
-    cells.glyph[outside], cells.bg[outside], cells.fg[outside] = ord(" "), void, void
-    for layer in layers:
-        _draw(cells, view, layer, mono=mono)
-    if box is not None:
-        _bracket(cells, view, box)
-    for mark in marks:
-        row, column = view.to_cell(mark.y, mark.x)
-        write(cells, row, column, mark.text, mark.color)
-    return cells
-
-
-def write(cells: Cells, row: int, column: int, text: str, color: tuple[int, int, int]) -> None:
-    """Put characters into a row of cells, in place; what lies outside is left out."""
-    rows, columns = cells.glyph.shape
-    if not 0 <= row < rows:
-        return
-    for offset, character in enumerate(text):
-        at = column + offset
-        if 0 <= at < columns:
-            cells.glyph[row, at] = ord(character)
-            cells.fg[row, at] = color
-            cells.bg[row, at] = (cells.bg[row, at] * UNDER_LINE).astype(np.uint8)
-
-
-def _bracket(cells: Cells, view: View, box: Sequence[float]) -> None:
-    white = (255, 255, 255)
-    top, left = view.to_cell(box[1], box[0])
-    bottom, right = view.to_cell(box[3], box[2])
-    for row, column, text in (
-        (top - 1, left - 1, "┌─"),
-        (top - 1, right, "─┐"),
-        (bottom + 1, left - 1, "└─"),
-        (bottom + 1, right, "─┘"),
-    ):
-        write(cells, row, column, text, white)
-
-
-def _quarters(picture: U8, view: View) -> npt.NDArray[np.float32]:
-    """(rows, columns, 4, 3): the four quarters of each cell, from 2 x 4 samples (two below each other are averaged)."""
-    grid = picture.astype(np.float32).reshape(view.rows, 2, 2, view.columns, 2, 3).mean(axis=2)
-    quarters: npt.NDArray[np.float32] = grid.transpose(0, 2, 1, 3, 4).reshape(view.rows, view.columns, 4, 3)
-    return quarters
-
-
-def _quadrants(quarters: npt.NDArray[np.float32]) -> Cells:
-    """Two colours and a quadrant glyph per cell: quarters brighter than the middle are foreground."""
-    light = quarters @ LUMA
-    low, high = light.min(axis=2), light.max(axis=2)
-    bright = light > ((low + high) / 2)[..., None]
-    bright &= (high - low >= FLAT)[..., None]
-    count = bright.sum(axis=2)[..., None]
-    foreground = (quarters * bright[..., None]).sum(axis=2) / np.maximum(count, 1)
-    background = (quarters * ~bright[..., None]).sum(axis=2) / np.maximum(4 - count, 1)
-    glyph = QUADRANTS[(bright * np.array([1, 2, 4, 8])).sum(axis=2)]
-    fg, bg = _fewer_levels(foreground), _fewer_levels(background)
-    fg = np.where(count == 0, bg, fg)
-    return Cells(glyph, fg, bg, np.zeros(glyph.shape, np.bool_))
-
-
-def _fewer_levels(colors: Array) -> U8:
-    """32 levels per channel: the eye does not miss the others, and equal neighbours need no new colour code."""
-    five_bits = np.clip(colors + 4, 0, 255).astype(np.uint8) >> np.uint8(3)
-    levels: U8 = (five_bits << np.uint8(3)) | (five_bits >> np.uint8(2))
-    return levels
-
-
-def _shade(quarters: npt.NDArray[np.float32]) -> Cells:
-    light = (quarters @ LUMA).mean(axis=2)
-    level = np.clip((light / 256 * len(SHADES)).astype(np.intp), 0, len(SHADES) - 1)
-    nothing = np.zeros((*level.shape, 3), np.uint8)
-    return Cells(SHADES[level], nothing, nothing.copy(), np.zeros(level.shape, np.bool_))
-
-
-def _draw(cells: Cells, view: View, layer: Layer, *, mono: bool) -> None:
-    """Draw outlines as braille dots over the cells, in place."""
-    rows, columns = cells.glyph.shape
-    y, x, owner = dots(layer, view)
-    if not len(y):
-        return
-    cell = (y // 4) * columns + x // 2
-    bits = np.zeros(rows * columns, np.uint8)
-    np.bitwise_or.at(bits, cell, BRAILLE_BITS[y % 4, x % 2])
-    touched = np.flatnonzero(bits)
-    owners = np.zeros(rows * columns, np.intp)
-    owners[cell] = owner
-    glyph, fg, bg = cells.glyph.reshape(-1), cells.fg.reshape(-1, 3), cells.bg.reshape(-1, 3)
-    lined = cells.lined.reshape(-1)
-    old = np.where(lined[touched], glyph[touched] - BRAILLE, 0).astype(np.uint32)
-    if not mono:
-        fresh = touched[~lined[touched]]
-        mixed = (fg[fresh].astype(np.float32) + bg[fresh]) / 2 * UNDER_LINE
-        bg[fresh] = _fewer_levels(mixed)
-        fg[touched] = layer.colors[owners[touched]]
-    glyph[touched] = BRAILLE + (bits[touched] | old)
-    lined[touched] = True
-
-
-def dots(layer: Layer, view: View) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Braille dots (y, x) inside the view that the outlines of a layer pass, and the object of each."""
-    outlines = layer.outlines
+def trace_dots(outlines: Outlines, view: View) -> Dots:
+    """All dots of outlines inside a view."""
     per_pixel = 2 * view.scale
     height, width = 4 * view.rows, 2 * view.columns
     lines = (outlines.segments - np.array([view.left, view.top] * 2, np.float32)) * np.float32(per_pixel)
     x_low, x_high = np.minimum(lines[:, 0], lines[:, 2]), np.maximum(lines[:, 0], lines[:, 2])
     y_low, y_high = np.minimum(lines[:, 1], lines[:, 3]), np.maximum(lines[:, 1], lines[:, 3])
-    seen = (x_high >= 0) & (x_low <= width) & (y_high >= 0) & (y_low <= height) & layer.shown[outlines.owner]
+    seen = (x_high >= 0) & (x_low <= width) & (y_high >= 0) & (y_low <= height)
     lengths = np.hypot(lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1])
     way = np.cumsum(lengths) - lengths
-    lines, owner, way = lines[seen], outlines.owner[seen], way[seen]
+    lines, owner, way, lengths = lines[seen], outlines.owner[seen], way[seen], lengths[seen]
     steps = np.ceil(np.maximum(np.abs(lines[:, 2] - lines[:, 0]), np.abs(lines[:, 3] - lines[:, 1]))).astype(np.intp)
     steps = np.maximum(steps, 1)
     which = np.repeat(np.arange(len(lines)), steps)
@@ -335,6 +116,178 @@ def dots(layer: Layer, view: View) -> tuple[npt.NDArray[np.intp], npt.NDArray[np
     # An outline along the right or lower border of the picture lies one dot outside: draw it on the last one.
     x, y = np.where(x == width, width - 1, x), np.where(y == height, height - 1, y)
     keep = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    position = way[which] + share * lengths[seen][which]
-    keep &= ~layer.dashed[owner[which]] | (position % 5 < 3)
-    return y[keep], x[keep], owner[which][keep]
+    position = way[which] + share * lengths[which]
+    return Dots(y[keep], x[keep], owner[which][keep], position[keep])
+
+
+def dots(layer: Layer, view: View, traced: Dots | None = None) -> tuple[Places, Places, Places]:
+    """Braille dots (y, x) inside the view that the shown outlines of a layer pass, and the object of each."""
+    found = traced or trace_dots(layer.outlines, view)
+    keep = layer.shown[found.owner] & _not_in_a_gap(layer.dashed[found.owner], found.way)
+    return found.y[keep], found.x[keep], found.owner[keep]
+
+
+def _not_in_a_gap(dashed: Any, way: Any) -> Any:
+    return ~dashed | (way % 5 < 3)
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------------------
+
+
+class Sheet:
+    """Overlay cells while they are drawn, one over the other."""
+
+    def __init__(self, view: View, signs: Signs) -> None:
+        count = view.rows * view.columns
+        self.view, self.signs = view, signs
+        self.kind = np.zeros(count, np.uint8)
+        self.glyph = np.zeros(count, np.uint32)
+        self.fg = np.zeros((count, 3), np.uint8)
+        self.bg = np.zeros((count, 3), np.uint8)
+        self.attr = np.zeros(count, np.uint8)
+
+    def finish(self) -> Overlay:
+        cell = np.flatnonzero(self.kind)
+        return Overlay(cell, self.kind[cell], self.glyph[cell], self.fg[cell], self.bg[cell], self.attr[cell])
+
+    def line(self, y: Places, x: Places, colors: Array, sign: str = "") -> None:
+        """Dots in colours (N, 3); dots that are there already stay. `sign` is written instead of them."""
+        cell = (y // 4) * self.view.columns + x // 2
+        if sign:
+            touched = np.unique(cell)
+            self.glyph[touched] = ord(sign)
+        else:
+            bits = np.zeros(len(self.kind), np.uint8)
+            np.bitwise_or.at(bits, cell, BRAILLE_BITS[y % 4, x % 2])
+            touched = np.flatnonzero(bits)
+            there = np.where(self.kind[touched] == LINE, self.glyph[touched] - BRAILLE, 0).astype(np.uint32)
+            self.glyph[touched] = BRAILLE + (bits[touched] | there)
+        self.fg[cell] = colors
+        self.kind[touched], self.attr[touched] = LINE, 0
+
+    def write(self, row: int, column: int, text: str, color: Rgb, back: Rgb | None = None, attr: int = 0) -> None:
+        """Put characters into a row, from `column` on; what lies outside is left out."""
+        for offset, character in enumerate(text):
+            if self.view.holds(row, column + offset):
+                at = row * self.view.columns + column + offset
+                self.kind[at] = GLYPH if back is None else SOLID
+                self.glyph[at], self.fg[at], self.attr[at] = ord(character), color, attr
+                self.bg[at] = (0, 0, 0) if back is None else back
+
+
+@dataclass
+class Memory:
+    """Dots of outlines that were traced for a view: tracing thousands of objects anew for each hint would be felt."""
+
+    view: View | None = None
+    traced: list[tuple[Outlines, Dots]] = field(default_factory=list)
+
+    def dots(self, outlines: Outlines, view: View) -> Dots:
+        if view != self.view:
+            self.view, self.traced = view, []
+        for known, found in self.traced:
+            if known is outlines:
+                return found
+        found = trace_dots(outlines, view)
+        self.traced = [*self.traced[-3:], (outlines, found)]
+        return found
+
+
+def draw(scene: Scene, view: View, *, signs: Signs | None = None, memory: Memory | None = None) -> Overlay:
+    """All overlays of a scene; hints in front of everything."""
+    sheet, memory = Sheet(view, signs or Signs()), memory or Memory()
+    for layer in scene.layers:
+        _draw_layer(sheet, layer, memory.dots(layer.outlines, view))
+    for stroke in scene.strokes:
+        _draw_stroke(sheet, stroke)
+    if scene.box is not None:
+        _draw_corners(sheet, scene.box)
+    if scene.grid is not None:
+        _draw_grid(sheet, scene.grid)
+    for mark in sorted(scene.marks, key=lambda mark: mark.kind == "hint"):
+        _draw_mark(sheet, mark)
+    return sheet.finish()
+
+
+def _draw_layer(sheet: Sheet, layer: Layer, traced: Dots) -> None:
+    y, x, owner = dots(layer, sheet.view, traced)
+    if not sheet.signs.line:
+        sheet.line(y, x, layer.colors[owner])
+        return
+    for dashed, sign in ((True, sheet.signs.dashed), (False, sheet.signs.line)):
+        some = layer.dashed[owner] == dashed
+        sheet.line(y[some], x[some], layer.colors[owner[some]], sign)
+
+
+def _draw_stroke(sheet: Sheet, stroke: Stroke) -> None:
+    points = np.asarray(stroke.points, np.float32).reshape(-1, 2)
+    if not len(points):
+        return
+    ends = points[1:] if len(points) > 1 else points
+    segments = np.hstack([points[: len(ends)], ends])
+    outlines = Outlines(segments, np.zeros(len(segments), np.intp), np.zeros((1, 4), np.float32))
+    found = trace_dots(outlines, sheet.view)
+    keep = _not_in_a_gap(np.full(len(found.y), stroke.dashed), found.way)
+    colors = np.broadcast_to(np.array(stroke.color, np.uint8), (int(keep.sum()), 3))
+    sheet.line(found.y[keep], found.x[keep], colors, sheet.signs.stroke)
+
+
+def _draw_corners(sheet: Sheet, box: Sequence[float]) -> None:
+    top, left = sheet.view.to_cell(box[1], box[0])
+    bottom, right = sheet.view.to_cell(box[3], box[2])
+    places = ((top - 1, left - 1), (top - 1, right), (bottom + 1, left - 1), (bottom + 1, right))
+    for (row, column), text in zip(places, sheet.signs.corners, strict=True):
+        sheet.write(row, column, text, WHITE)
+
+
+def _draw_grid(sheet: Sheet, grid: Grid) -> None:
+    """Light lines around the cells of the grid and a bold letter in the middle of each."""
+    rows, columns = len(grid.letters), max((len(line) for line in grid.letters), default=0)
+    x0, y0, x1, y1 = grid.box
+    lines_y = [sheet.view.to_cell(y, x0)[0] for y in np.linspace(y0, y1, rows + 1)]
+    lines_x = [sheet.view.to_cell(y0, x)[1] for x in np.linspace(x0, x1, columns + 1)]
+    flat, upright, crossing = sheet.signs.grid
+    if lines_y[-1] - lines_y[0] >= 2 * rows and lines_x[-1] - lines_x[0] >= 3 * columns:
+        for row in lines_y:
+            sheet.write(row, lines_x[0], flat * (lines_x[-1] - lines_x[0] + 1), grid.color)
+        for row in range(lines_y[0], lines_y[-1] + 1):
+            for column in lines_x:
+                sheet.write(row, column, crossing if row in lines_y else upright, grid.color)
+    for i, line in enumerate(grid.letters):
+        for j, letter in enumerate(line):
+            y, x = y0 + (i + 0.5) * (y1 - y0) / rows, x0 + (j + 0.5) * (x1 - x0) / columns
+            _draw_mark(sheet, Mark(y, x, letter, kind="hint"))
+
+
+def _draw_mark(sheet: Sheet, mark: Mark) -> None:
+    row, column = sheet.view.to_cell(mark.y, mark.x)
+    if mark.kind == "hint":
+        sheet.write(row, column, mark.text, HINT, HINT_BACK, BOLD)
+    elif mark.kind == "handle":
+        sheet.write(row, column, (mark.text or sheet.signs.handle)[:1], mark.color, attr=BOLD)
+    else:
+        sheet.write(row, column, mark.text, mark.color)
+
+
+# ---- over the picture ------------------------------------------------------------------------------------------------
+
+
+def compose(base: Cells, overlay: Overlay, *, mono: bool = False) -> Cells:
+    """A picture with an overlay; without colours what has its own ground is reversed."""
+    cells = base.copy()
+    at = np.unravel_index(overlay.cell, base.glyph.shape)
+    mixed = (base.fg[at].astype(np.float32) + base.bg[at]) / 2 * UNDER_LINE
+    solid = overlay.kind == SOLID
+    cells.glyph[at], cells.fg[at] = overlay.glyph, overlay.fg
+    cells.bg[at] = np.where(solid[:, None], overlay.bg, _fewer_levels(mixed))
+    ground = np.where(solid, 0, base.attr[at] & CLEAR).astype(np.uint8)
+    cells.attr[at] = overlay.attr | ground | (np.where(solid, REVERSE, 0).astype(np.uint8) if mono else np.uint8(0))
+    return cells
+
+
+def _fewer_levels(colors: Array) -> npt.NDArray[np.uint8]:
+    """Greys of the 256-colour table where they are greys, else 16 levels: the ground of a line needs no more."""
+    grey = (colors == colors[:, :1]).all(axis=1)
+    ramp = np.clip(np.rint((colors - 8) / 10), 0, 23) * 10 + 8
+    levels: npt.NDArray[np.uint8] = np.where(grey[:, None], ramp, np.rint(colors / 17) * 17).astype(np.uint8)
+    return levels
