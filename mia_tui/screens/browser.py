@@ -16,7 +16,7 @@ from mia_tui.project import ImageRef
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import LABELLED, PREDICTED, ImageTree, Listing, list_images
 from mia_tui.widgets.actions import WIDE
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ from mia_tui.imaging.image import Image, ImageInfo, open_ref
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import Project, frame_name
-from mia_tui.widgets.mosaic import Layer, Mark, Outlines, Pyramid, trace
+from mia_tui.widgets.canvas.overlay import trace
+from mia_tui.widgets.canvas.pyramid import Pyramid
+from mia_tui.widgets.canvas.scene import Layer, Mark, Outlines
 
 CONTRASTS = ("frame", "sequence", "full")
 """Where black and white are: percentiles of this frame, of the whole sequence, or the full range of values."""

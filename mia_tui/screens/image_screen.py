@@ -9,10 +9,13 @@ from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.canvas import ImageCanvas, Scene
+from mia_tui.widgets.canvas.scene import Scene
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mia_tui.screens.frames import FrameReader, FrameRequest, Look, ShownFrame
 
 GAMMAS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -93,6 +96,7 @@ class ImageScreen(MiaScreen):
         self.invert = False
         self.hidden: frozenset[int] = frozenset()
         self.contrast = "frame"
+        self._displayed: tuple[Any, Any, Look, Callable[[Any], Any]] | None = None
         self._reader: FrameReader | None = None
         self._loader: Newest[FrameRequest, ShownFrame] = Newest(self, self._read, self._loaded, self._not_loaded)
 
@@ -160,12 +164,24 @@ class ImageScreen(MiaScreen):
 
     def rebuild(self) -> None:
         """Put the frame that was read, with its look and overlays, on the canvas."""
-        from mia_tui.screens.frames import display_of
-
         if self.shown is not None:
             layers, marks, box = self.scene_parts(self.shown)
-            self.canvas.show(Scene(self.shown.pyramid, display_of(self.shown, self.look), layers, marks, box))
+            scene = Scene(self.shown.pyramid, self._display(self.shown), layers, marks, box)
+            self.canvas.show(self.with_sketch(scene))
         self.update_lines()
+
+    def _display(self, shown: "ShownFrame") -> "Callable[[Any], Any]":
+        """The same function as long as frame and look are the same: the canvas keeps its picture then."""
+        from mia_tui.screens.frames import display_of
+
+        key = shown.pyramid, tuple(shown.limits), self.look
+        if self._displayed is None or self._displayed[0] is not key[0] or self._displayed[1:3] != key[1:]:
+            self._displayed = (*key, display_of(shown, self.look))
+        return self._displayed[3]
+
+    def with_sketch(self, scene: Scene) -> Scene:
+        """The scene with what a tool is drawing."""
+        return scene
 
     def scene_parts(self, shown: "ShownFrame") -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[float, ...] | None]:
         """(layers of outlines, marks, box) to draw over the image."""

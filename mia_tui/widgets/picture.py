@@ -1,6 +1,7 @@
 """A small still picture in terminal cells: the prediction preview of a training."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mia_tui.errors import MiaError
-from mia_tui.widgets.canvas import strips
+from mia_tui.widgets.canvas.cells import strips
+from mia_tui.widgets.canvas.view import fit_scale, place
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
-    from mia_tui.widgets.mosaic import Pyramid
+    from mia_tui.widgets.canvas.pyramid import Pyramid
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Picture(Widget):
         super().__init__(id=id)
         self._hint = hint
         self._path: Path | None = None
-        self._lines: list[Strip] = []
+        self._lines: Sequence[Strip] = ()
         self._loaded: tuple[Path, int, Pyramid] | None = None
         self._painter = Newest(self, self._paint, self._painted, self._failed)
 
@@ -48,7 +50,7 @@ class Picture(Widget):
         """Show the file at `path`; None shows `hint`."""
         self._path, self._hint = path, hint or self._hint
         if path is None:
-            self._lines = []
+            self._lines = ()
             self.refresh()
         self._want()
 
@@ -66,8 +68,8 @@ class Picture(Widget):
         void = self.background_colors[1].rgb
         self._painter.ask(_Job(self._path, stamp, self.size.height, self.size.width, mono, void))
 
-    def _paint(self, job: _Job) -> list[Strip]:
-        from mia_tui.widgets.mosaic import fit_scale, paint, place
+    def _paint(self, job: _Job) -> Sequence[Strip]:
+        from mia_tui.widgets.canvas.painter import paint_base, painter_of
 
         if self._loaded is None or self._loaded[:2] != (job.path, job.stamp):
             self._loaded = (job.path, job.stamp, _read(job.path))
@@ -77,14 +79,15 @@ class Picture(Widget):
         rows = min(job.rows, max(1, math.ceil(height * scale / 2)))
         columns = min(job.columns, max(1, math.ceil(width * scale)))
         view = place(height, width, rows, columns, scale, height / 2, width / 2)
-        return strips(paint(pyramid, view, _as_picture, mono=job.mono is not None, void=job.void), mono=job.mono)
+        painter = painter_of("quadrant", mono=job.mono is not None)
+        return strips(paint_base(pyramid, view, _as_picture, painter, void=job.void), mono=job.mono)
 
-    def _painted(self, _job: _Job, lines: list[Strip]) -> None:
-        self._lines = lines if self._path is not None else []
+    def _painted(self, _job: _Job, lines: Sequence[Strip]) -> None:
+        self._lines = lines if self._path is not None else ()
         self.refresh()
 
     def _failed(self, _job: _Job, error: MiaError) -> None:
-        self._lines, self._hint = [], str(error)
+        self._lines, self._hint = (), str(error)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -103,7 +106,7 @@ def _read(path: Path) -> "Pyramid":
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
-    from mia_tui.widgets.mosaic import Pyramid
+    from mia_tui.widgets.canvas.pyramid import Pyramid
 
     try:
         with Image.open(path) as image:

@@ -13,11 +13,12 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 
 from mia_tui.errors import MiaError
-from mia_tui.widgets.canvas import ImageCanvas, Scene
+from mia_tui.widgets.canvas.scene import Scene
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
-    from mia_tui.widgets.mosaic import View
+    from mia_tui.widgets.canvas.view import View
 
 GRAPHICS = ("auto", "cells", "kitty", "sixel")
 CELL = (10, 20)
@@ -112,7 +113,7 @@ class Still(Widget):
 
             self._pixels.image = Image.fromarray(picture)
             return
-        from mia_tui.widgets.mosaic import Pyramid
+        from mia_tui.widgets.canvas.pyramid import Pyramid
 
         self.query_one(ImageCanvas).show(Scene(Pyramid(picture.transpose(2, 0, 1)), _as_it_is), keep_view=False)
 
@@ -143,7 +144,8 @@ def _load(request: Any) -> Any:
 
 def _pixels_of(scene: Scene, view: "View") -> Any:
     """The part of a scene that a view shows, 10 x 20 pixels per cell, with its outlines."""
-    from mia_tui.widgets.mosaic import View, dots
+    from mia_tui.widgets.canvas.overlay import dots
+    from mia_tui.widgets.canvas.view import View
 
     factor = CELL[1] // 4
     fine = View(view.rows * factor, view.columns * factor, view.top, view.left, view.scale * factor)

@@ -14,7 +14,7 @@ from mia_tui.app import MiaApp
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import write_frame
 from mia_tui.project import Project
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.choose import ChooseScreen
 
 HEIGHT, WIDTH = 48, 64
@@ -64,7 +64,7 @@ async def test_the_first_image_is_shown_with_its_facts_and_the_list_where_there_
         assert "1/3" in text
         assert ("Training images" in text) == list_shown
         assert ("zz_broken.tif" in text) == list_shown
-        strips = app.screen.query_one(ImageCanvas)._shown.strips
+        strips = app.screen.query_one(ImageCanvas).lines
         assert len({segment.style.bgcolor for strip in strips for segment in strip}) > 10, "no picture"
         await pilot.press("b")
         await pilot.pause()
@@ -138,12 +138,12 @@ async def test_contrast_modes_gamma_and_inversion_change_the_picture_and_are_nam
         await opened(pilot)
 
         def picture():
-            return [str(strip) for strip in app.screen.query_one(ImageCanvas)._shown.strips]
+            return [str(strip) for strip in app.screen.query_one(ImageCanvas).lines]
 
         seen = [picture()]
         for key, words in (("i", "inverted"), ("i", "contrast frame"), ("right_curly_bracket", "gamma 0.7")):
             await pilot.press(key)
-            await app.workers.wait_for_complete()
+            await until(pilot, lambda: app.screen.query_one(ImageCanvas).settled)
             await pilot.pause()
             assert words in screen_text(app)
             seen.append(picture())

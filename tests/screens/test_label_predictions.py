@@ -13,7 +13,7 @@ from mia_tui.app import MiaApp
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, read_frame, write_frame
 from mia_tui.project import Project
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 
 SCORES = {"a.tif": (0.9, 0.2, 0.5), "b.tif": (), "c.tif": (0.7, 0.95)}
 

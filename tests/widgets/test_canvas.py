@@ -7,8 +7,10 @@ import pytest
 from rich.style import Style
 from textual.app import App
 
-from mia_tui.widgets.canvas import ImageCanvas, Scene, strips
-from mia_tui.widgets.mosaic import Cells, Pyramid
+from mia_tui.widgets.canvas.cells import Cells, strips
+from mia_tui.widgets.canvas.pyramid import Pyramid
+from mia_tui.widgets.canvas.scene import Scene
+from mia_tui.widgets.canvas.widget import ImageCanvas
 
 PLANE = np.arange(200 * 300, dtype=np.uint16).reshape(1, 200, 300)
 
@@ -128,17 +130,17 @@ def test_neighbours_of_equal_colours_share_a_segment_and_nothing_is_lost() -> No
     rng = np.random.default_rng(0)
     fg, bg = (rng.integers(0, 2, (4, 30, 1)).repeat(3, axis=2).astype(np.uint8) * 255 for _ in range(2))
     glyph = rng.choice(np.array([ord(c) for c in " ▀▌⠿"], np.uint32), (4, 30))
-    made = strips(Cells(glyph, fg, bg, np.zeros((4, 30), bool)))
+    made = strips(Cells(glyph, fg, bg, np.zeros((4, 30), np.uint8)))
     for row, strip in enumerate(made):
         assert strip.cell_length == 30
         column = 0
         for segment in strip:
             for character in segment.text:
                 assert ord(character) == glyph[row, column]
-                assert tuple(segment.style.color.get_truecolor()) == tuple(fg[row, column])
+                assert character == " " or tuple(segment.style.color.get_truecolor()) == tuple(fg[row, column])
                 assert tuple(segment.style.bgcolor.get_truecolor()) == tuple(bg[row, column])
                 column += 1
         looks = [segment.style for segment in strip]
         assert all(a != b for a, b in itertools.pairwise(looks))
-    plain = strips(Cells(glyph, fg, bg, np.zeros((4, 30), bool)), mono=Style.null())
+    plain = strips(Cells(glyph, fg, bg, np.zeros((4, 30), np.uint8)), mono=Style.null())
     assert [len(list(strip)) for strip in plain] == [1] * 4

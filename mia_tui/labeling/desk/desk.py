@@ -301,17 +301,22 @@ class Desk:
         if self.modes:
             self.modes.pop().left(self)
 
-    def point(self, y: float, x: float) -> None:
-        """A place of the image was pointed at, by mouse or cursor: what that means depends on the mode."""
+    def click(self, y: float, x: float) -> None:
+        """A click: chooses the object that is there; elsewhere it is a place for the mode or the tool in hand."""
         self._begin()
         try:
-            if not any(mode.point(self, y, x) for mode in reversed(tuple(self.modes))):
-                self.current = self.at(y, x)
+            there = self.at(y, x) if not self.modes else None
+            if there is not None:
+                self.current = there
+            elif self.read_only:
+                self.warn(f"Open for viewing only: {self.read_only}")
+            else:
+                self.put(y, x)
         except MiaError as error:
             self.warn(str(error))
 
-    def point_or_put(self, y: float, x: float) -> None:
-        """A place was given on purpose (cursor and enter): the modes get it, else the tool in hand."""
+    def put(self, y: float, x: float) -> None:
+        """A place, (y, x) in image pixels, for the mode on top that takes one, else for the tool in hand."""
         from mia_tui.labeling.desk.tools import tool_in_hand
 
         if not any(mode.point(self, y, x) for mode in reversed(tuple(self.modes))):

@@ -1,14 +1,16 @@
 """What is drawn over the image while labelling. Made in a thread: no widgets here."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
+from mia_tui.labeling.desk.modes import GRID, GRID_LETTERS
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.screens.frames import UNKNOWN_CLASS, class_colors
-from mia_tui.widgets.mosaic import Layer, Mark, Outlines, trace
+from mia_tui.widgets.canvas.overlay import trace
+from mia_tui.widgets.canvas.scene import Grid, Layer, Mark, Outlines, Scene, Stroke
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.candidates import Candidate
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 WHITE = (255, 255, 255)
 HANDLE = (255, 224, 102)
+LETTER_ROWS = tuple(GRID_LETTERS[row * GRID : (row + 1) * GRID] for row in range(GRID))
 POINT_SIGNS = {"label": "●", "candidate": "○"}
 
 
@@ -105,9 +108,11 @@ def _areas(desk: "Desk") -> tuple[Layer, ...]:
     return (Layer(trace(areas), colors, np.ones(len(areas), np.bool_), np.ones(len(areas), np.bool_)),)
 
 
-def sketch_marks(desk: "Desk") -> tuple[Mark, ...]:
-    """Handles and hints of the mode."""
+def with_sketch(desk: "Desk", scene: Scene) -> Scene:
+    """The scene with the handles, hints, lines and grid of the desk's modes."""
     sketch = desk.sketch()
-    handles = [Mark(*handle.place, handle.text, HANDLE) for handle in sketch.handles]
-    hints: list[Any] = [Mark(*hint.place, hint.letters, HANDLE) for hint in sketch.hints]
-    return (*handles, *hints)
+    handles = [Mark(*handle.place, handle.text, HANDLE, "handle") for handle in sketch.handles]
+    hints = [Mark(*hint.place, hint.letters, HANDLE, "hint") for hint in sketch.hints]
+    strokes = tuple(Stroke(stroke.points, HANDLE, stroke.dashed) for stroke in sketch.strokes)
+    grid = None if sketch.grid is None else Grid(sketch.grid, LETTER_ROWS)
+    return replace(scene, marks=(*scene.marks, *handles, *hints), strokes=strokes, grid=grid)

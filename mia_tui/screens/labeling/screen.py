@@ -18,12 +18,13 @@ from mia_tui.project import ImageRef
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
 from mia_tui.widgets.actions import COMMON
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
     from mia_tui.screens.frames import FrameRequest, ShownFrame
     from mia_tui.screens.labeling.picture import Overlays, Tracer
+    from mia_tui.widgets.canvas.scene import Scene
 
 T = TypeVar("T")
 BUSY_AFTER_S = 0.15
@@ -291,6 +292,12 @@ class LabelScreen(ImageScreen):
         self._queue.append(event.key)
         self._pump()
 
+    def on_image_canvas_pointed(self, event: ImageCanvas.Pointed) -> None:
+        """A click is what the cursor and enter do, or chooses what is there."""
+        desk = self._desk
+        if desk is not None and desk.frame is not None and not self._loading:
+            self.run_worker(self._at_desk(lambda: desk.click(event.y, event.x)), group="label-mouse")
+
     def _pump(self) -> None:
         if not self._pumping and not self._loading and self._queue:
             self._pumping = True
@@ -364,12 +371,15 @@ class LabelScreen(ImageScreen):
     # ---- picture and lines ------------------------------------------------------------------------------------------
 
     def scene_parts(self, shown: "ShownFrame") -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[float, ...] | None]:
-        from mia_tui.screens.labeling.picture import sketch_marks
-
         over = self._overlays
         if over is None or self._desk is None or self._desk.frame is None:
             return (), (), None
-        return over.layers, (*over.marks, *sketch_marks(self._desk)), over.box
+        return over.layers, over.marks, over.box
+
+    def with_sketch(self, scene: "Scene") -> "Scene":
+        from mia_tui.screens.labeling.picture import with_sketch
+
+        return scene if self._desk is None or self._desk.frame is None else with_sketch(self._desk, scene)
 
     def update_lines(self) -> None:
         from mia_tui.screens.labeling.texts import classes_text, menu_text, state_text

@@ -111,4 +111,4 @@ def places_to_add(desk: "Desk") -> NDArray[np.float64]:
 @row("put_cursor", "enter", "Add at the cursor", GROUP, edits=True)
 def put_cursor(desk: "Desk") -> None:
     y, x = desk.cursor
-    desk.point_or_put(y + 0.5, x + 0.5)
+    desk.put(y + 0.5, x + 0.5)

@@ -6,24 +6,21 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mia_tui.widgets.mosaic import (
-    BRAILLE,
-    BRAILLE_BITS,
-    Layer,
-    Mark,
-    Pyramid,
-    View,
-    dots,
-    fit_scale,
-    halve,
-    paint,
-    place,
-    trace,
-)
+from mia_tui.widgets.canvas.overlay import BRAILLE, BRAILLE_BITS, compose, dots, draw, trace
+from mia_tui.widgets.canvas.painter import paint_base, painter_of
+from mia_tui.widgets.canvas.pyramid import Pyramid, halve
+from mia_tui.widgets.canvas.scene import Layer, Mark, Scene
+from mia_tui.widgets.canvas.view import View, fit_scale, place
 
 
 def grey(values):
     return np.repeat(values[0][..., None], 3, axis=2).astype(np.uint8)
+
+
+def paint(pyramid, view, display, layers=(), marks=(), *, glyphs="quadrant", mono=False, void=(0, 0, 0)):
+    """A view with its overlays, as the canvas makes it."""
+    base = paint_base(pyramid, view, display, painter_of(glyphs, mono=mono), void=void)
+    return compose(base, draw(Scene(pyramid, display, tuple(layers), tuple(marks)), view), mono=mono)
 
 
 def layer(geometries, dashed=False):
@@ -93,7 +90,7 @@ def test_what_lies_outside_the_picture_has_the_colour_of_the_screen() -> None:
 def braille_dots(cells):
     """All (y, x) of raised dots, read from the glyphs."""
     found = set()
-    for row, column in np.argwhere(cells.lined):
+    for row, column in np.argwhere(cells.glyph >= BRAILLE):
         bits = int(cells.glyph[row, column]) - BRAILLE
         found |= {(4 * row + y, 2 * column + x) for y in range(4) for x in range(2) if bits & int(BRAILLE_BITS[y, x])}
     return found
