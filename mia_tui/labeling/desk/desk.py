@@ -198,7 +198,7 @@ class Desk:
         if mode is not None and (not mode.passes or (len(key) == 1 and key.isalnum() and mode.takes_letters)):
             return True
         names = [*(mode.name for mode in self.modes), ""]
-        return any((name, key) in self._keys for name in names) or (mode is not None and key in _EDITING)
+        return any((name, key) in self._keys for name in names)
 
     def _begin(self) -> None:
         """A key or a click has come."""
@@ -448,9 +448,6 @@ class Desk:
         """Let go of the chosen object when it is no more there."""
         if self.find(self.current) is None:
             self.current = None
-
-
-_EDITING = frozenset({"backspace", "tab", "enter"})
 
 
 def _remove_empty(store: FrameStore) -> None:

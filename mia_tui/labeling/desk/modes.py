@@ -121,14 +121,6 @@ class HintMode(Mode):
         self.hints = place_hints(list(self.targets(desk)), desk.view, skip)
 
     def key(self, desk: "Desk", key: str) -> bool:
-        if key == "tab":
-            self._place(desk, self._page + len(self.hints))
-            if not self.hints:
-                self._place(desk, 0)
-            return True
-        if key == "backspace":
-            self.typed = self.typed[:-1]
-            return True
         if len(key) == 1 and key.isdigit():
             desk.hold_class(key)
             return True
@@ -136,6 +128,12 @@ class HintMode(Mode):
             return False
         self._type(desk, key.lower())
         return True
+
+    def further(self, desk: "Desk") -> None:
+        """Letters for the targets that have none yet; after the last ones the first again."""
+        self._place(desk, self._page + len(self.hints))
+        if not self.hints:
+            self._place(desk, 0)
 
     def _type(self, desk: "Desk", letter: str) -> None:
         typed = self.typed + letter
@@ -177,19 +175,16 @@ class GridMode(Mode):
     _snap: bool = True
 
     def entered(self, desk: "Desk") -> None:
-        self._restart(desk)
+        self.restart(desk)
 
-    def _restart(self, desk: "Desk") -> None:
+    def restart(self, desk: "Desk") -> None:
+        """The grid over the whole view again."""
         self.box, self._depth, self._snap = desk.view_box, 0, True
 
     def key(self, desk: "Desk", key: str) -> bool:
-        if key == "backspace":
-            self._restart(desk)
-        elif key == "enter":
-            self._take(desk)
-        elif len(key) == 1 and key.isdigit():
+        if len(key) == 1 and key.isdigit():
             if desk.hold_class(key):
-                self._take(desk)
+                self.take(desk)
         elif len(key) == 1 and key.lower() in GRID_LETTERS:
             self._choose(desk, GRID_LETTERS.index(key.lower()), snap=key.islower())
         else:
@@ -205,7 +200,7 @@ class GridMode(Mode):
         self._depth += 1
         self._snap = self._snap and snap
         if max(width, height) <= SMALLEST_CELL or (self._snap and len(self._inside(desk)) == 1):
-            self._take(desk)
+            self.take(desk)
 
     def _inside(self, desk: "Desk") -> NDArray[np.float64]:
         """(N, 2) of (y, x): what the present cell holds to snap to."""
@@ -214,13 +209,14 @@ class GridMode(Mode):
         inside = (places[:, 0] >= top) & (places[:, 0] < bottom) & (places[:, 1] >= left) & (places[:, 1] < right)
         return places[inside]
 
-    def _take(self, desk: "Desk") -> None:
+    def take(self, desk: "Desk") -> None:
+        """Use the place that the present cell stands for."""
         left, top, right, bottom = self.box
         y, x = (top + bottom) / 2, (left + right) / 2
         found = self._inside(desk) if self._snap else np.zeros((0, 2))
         if len(found):
             y, x = found[np.argmin(np.hypot(found[:, 0] - y, found[:, 1] - x))].tolist()
-        self._restart(desk)
+        self.restart(desk)
         self.act(desk, y, x)
 
     def sketch(self, desk: "Desk") -> Sketch:
@@ -260,10 +256,6 @@ class CountMode(Mode):
         if len(key) == 1 and key.isdigit():
             self.digits = (self.digits + key)[:4]
             desk.count = int(self.digits)
-            return True
-        if key == "backspace":
-            self.digits = self.digits[:-1]
-            desk.count = int(self.digits or 0)
             return True
         desk.leave(keep_count=True)
         return False

@@ -17,7 +17,7 @@ from mia_tui.keymap import Action
 from mia_tui.project import ImageRef
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
-from mia_tui.widgets.actions import COMMON
+from mia_tui.widgets.actions import COMMON, MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ BUSY_AFTER_S = 0.15
 """A key whose work takes longer than this is said to be worked on."""
 
 
+LEAVE = Action("leave", "escape", "Leave", "General")
 NOTHING_PREDICTED = "No model has predicted anything yet. Train (g t), then predict with P among the images (g i)."
 
 
@@ -417,9 +418,11 @@ class LabelScreen(ImageScreen):
         own = super().footer_actions()
         if desk is None:
             return own
-        context = desk.mode.name if desk.mode is not None else ""
-        shown = [a for a in desk.actions if a.keys and (a.context == context if context else a.show and not a.context)]
-        return [*shown[:7], own[-1]]
+        if desk.mode is None:
+            shown = [action for action in desk.actions if action.keys and action.show and not action.context]
+        else:
+            shown = [LEAVE, *(action for action in desk.actions if action.keys and action.context == desk.mode.name)]
+        return [*shown[: MAX_FOOTER_KEYS - 1], own[-1]]
 
     def disabled_reason(self, action_id: str) -> str | None:
         from mia_tui.labeling.desk.rows import ROWS
@@ -443,6 +446,9 @@ class LabelScreen(ImageScreen):
         from mia_tui.labeling.desk.rows import ROWS
 
         desk = self._desk
+        if action_id == LEAVE.id and desk is not None:
+            await self._at_desk(lambda: desk.press("escape"))
+            return
         if desk is None or action_id not in ROWS or action_id in {action.id for action in self.key_rows}:
             await super().perform(action_id)
         elif not self._loading:

@@ -86,6 +86,34 @@ def merge(desk: "Desk", one: Ref, other: Ref) -> None:
     desk.choose(one, reveal=False)
 
 
+@row("hints_further", "tab", "Further hints", GROUP, context=HintMode.name, more="Letters for the objects without one")
+def further(desk: "Desk") -> None:
+    mode = desk.mode
+    if isinstance(mode, HintMode):
+        mode.further(desk)
+
+
+@row("hints_back", "backspace", "Last letter back", GROUP, context=HintMode.name)
+def letter_back(desk: "Desk") -> None:
+    mode = desk.mode
+    if isinstance(mode, HintMode):
+        mode.typed = mode.typed[:-1]
+
+
+@row("grid_take", "enter", "Here", GROUP, context=GridMode.name, more="Take the place that the grid stands on")
+def grid_take(desk: "Desk") -> None:
+    mode = desk.mode
+    if isinstance(mode, GridMode):
+        mode.take(desk)
+
+
+@row("grid_restart", "backspace", "Whole view", GROUP, context=GridMode.name, more="The grid over the whole view again")
+def grid_restart(desk: "Desk") -> None:
+    mode = desk.mode
+    if isinstance(mode, GridMode):
+        mode.restart(desk)
+
+
 # ---- places ----------------------------------------------------------------------------------------------------------
 
 
