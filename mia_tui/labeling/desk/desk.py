@@ -16,7 +16,7 @@ from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
 from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
-from mia_tui.labeling.desk.modes import Mode, Sketch
+from mia_tui.labeling.desk.modes import MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
@@ -87,7 +87,10 @@ class Desk:
         self.current: Ref | None = None
         self.modes: list[Mode] = []
         self.ladders: dict[Ref, Ladder] = {}
+        self._without_ladder: set[Ref] = set()
         self.count: int | None = None
+        self.asked: int | None = None
+        """The count that was typed before the action that is being done."""
         self.last: str | None = None
         self.view: Viewport = cast(Viewport, None)
         self.cursor = (0, 0)
@@ -137,6 +140,7 @@ class Desk:
         self.frame = self.candidates = self.current = self._pending = None
         self.read_only = ""
         self.ladders = {}
+        self._without_ladder = set()
         self.__dict__.pop("image", None)
         try:
             if candidates is not None:
@@ -222,12 +226,13 @@ class Desk:
             if mode.key(self, key):
                 return True
             name = self._keys.get((mode.name, key))
+            if isinstance(mode, MenuMode):  # one key, whatever it is, closes a menu
+                self.leave(keep_count=True)
+                if name is None:
+                    self.say("That is not in the menu.")
             if name is not None:
                 self.do(name)
-                return True
-            if not mode.passes:
-                self.leave()
-                self.say("Not in this menu.")
+            if name is not None or isinstance(mode, MenuMode):
                 return True
         name = self._keys.get(("", key))
         if name is not None:
@@ -251,12 +256,15 @@ class Desk:
             self.count = None
             self.warn(reason)
             return
+        self.asked = self.count
         for _ in range(self.take_count() if entry.repeats else 1):
             entry.do(self, *entry.action.args)
             if self.warning or self.reason(name) is not None:
                 break
         if entry.repeats:
             self.last = name
+        if not isinstance(self.mode, MenuMode):  # a menu hands the count on to what is chosen in it
+            self.count = None
 
     def perform(self, name: str) -> None:
         """As `do`, for a click or the palette: what goes wrong is in `message`."""
@@ -293,6 +301,10 @@ class Desk:
         """Put a mode on top."""
         self.modes.append(mode)
         mode.entered(self)
+
+    def enter_menu(self, title: str, context: str) -> None:
+        """Offer the actions of a context; one more key chooses."""
+        self.modes.append(MenuMode(title, context))
 
     def leave(self, *, keep_count: bool = False) -> None:
         """Take the mode on top away."""
@@ -423,6 +435,17 @@ class Desk:
         self.warn(f"No class has the key {key}.")
         return False
 
+    def ladder_of(self, ref: Ref) -> Ladder | None:
+        """The nested outlines of an object, when it has some and still has one of them."""
+        item = self.find(ref)
+        ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
+        return ladder if ladder is not None and item is not None and ref not in self._without_ladder else None
+
+    def forget_ladder(self, ref: Ref) -> None:
+        """The outline of an object has become another than those of its ladder."""
+        self.ladders.pop(ref, None)
+        self._without_ladder.add(ref)
+
     # ---- undo -------------------------------------------------------------------------------------------------------
 
     def _histories(self) -> list[History]:
@@ -432,7 +455,10 @@ class Desk:
         """Take back what the latest key has done, whichever files it stands in; its text."""
         steps = [history for history in self._histories() if history.undo_text is not None]
         latest = max((history.undo_time for history in steps), default=0.0)
-        texts = [history.undo() for history in steps if history.undo_time == latest]
+        texts = []
+        for history in steps:
+            while history.undo_text is not None and history.undo_time == latest:
+                texts.append(history.undo())
         self.forget_gone()
         return texts[0] if texts else None
 
@@ -440,7 +466,10 @@ class Desk:
         """Do the step again that was taken back last; its text."""
         steps = [history for history in self._histories() if history.redo_text is not None]
         first = min((history.redo_time for history in steps), default=0.0)
-        texts = [history.redo() for history in steps if history.redo_time == first]
+        texts = []
+        for history in steps:
+            while history.redo_text is not None and history.redo_time == first:
+                texts.append(history.redo())
         self.forget_gone()
         return texts[0] if texts else None
 

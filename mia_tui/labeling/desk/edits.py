@@ -55,6 +55,25 @@ def change(desk: "Desk", ref: Ref, geometry: BaseGeometry, text: str) -> Ref | N
     return _take_corrected(desk, replace(item, geometry=shape), text)
 
 
+def replace_by(desk: "Desk", ref: Ref, pieces: Sequence[BaseGeometry], text: str) -> None:
+    """Put several objects of the same class in the place of one, as one undo step. The first keeps its id."""
+    item = desk.find(ref)
+    if item is None:
+        return
+    if not isinstance(item, LabelObject):
+        ref = _take_corrected(desk, replace(item, geometry=pieces[0]), text)
+        item = desk.labels.objects[ref.number]
+        new = [LabelObject(desk.store.new_id(), piece, item.label_class, item.source) for piece in pieces[1:]]
+        desk.store.edit(text, add=new)
+        return
+    source = "manual" if item.source == "manual" else "corrected"
+    first = replace(item, geometry=pieces[0], source=source)
+    rest = [replace(first, id=desk.store.new_id(), geometry=piece, origin=None) for piece in pieces[1:]]
+    desk.store.edit(text, add=[first, *rest], remove=[item.id])
+    desk.tally.objects += len(rest)
+    desk.forget_ladder(ref)
+
+
 def _take_corrected(desk: "Desk", item: Candidate, text: str) -> Ref:
     assert desk.candidates is not None
     new = label(desk.candidates.take(desk.store, [item], text, "corrected", desk.class_name)[0])

@@ -2,7 +2,7 @@
 
 import importlib
 
-MODULES = ("deciding", "pointing", "menus", "classes", "history")
+MODULES = ("deciding", "pointing", "objects", "menus", "classes", "history")
 
 
 def load() -> None:

@@ -2,14 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from mia_tui.labeling.desk.modes import MenuMode
-from mia_tui.labeling.desk.rows import row
-from mia_tui.labeling.desk.tools import MENU
+from mia_tui.labeling.desk.acts.objects import MENU as OBJECTS
+from mia_tui.labeling.desk.rows import OUTLINED, row
+from mia_tui.labeling.desk.tools import MENU as TOOLS
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
 
+@row("object", "comma", "Object menu", "Outline", more="Forms of the chosen object, and all objects", tasks=OUTLINED)
+def objects(desk: "Desk") -> None:
+    desk.enter_menu("The chosen object", OBJECTS)
+
+
 @row("tools", "t", "Tools", "Tools", more="Choose a tool", show=True)
 def tools(desk: "Desk") -> None:
-    desk.enter(MenuMode("Tools", MENU))
+    desk.enter_menu("Tools", TOOLS)
