@@ -327,6 +327,19 @@ class Desk:
         except MiaError as error:
             self.warn(str(error))
 
+    def drag(self, path: list[tuple[float, float]], *, shift: bool = False, ctrl: bool = False) -> None:
+        """The mouse was drawn along (y, x) with its button pressed."""
+        from mia_tui.labeling.desk.tools.freehand import drag
+
+        self._begin()
+        try:
+            if self.read_only:
+                self.warn(f"Open for viewing only: {self.read_only}")
+            else:
+                drag(self, path, shift=shift, ctrl=ctrl)
+        except MiaError as error:
+            self.warn(str(error))
+
     def put(self, y: float, x: float) -> None:
         """A place, (y, x) in image pixels, for the mode on top that takes one, else for the tool in hand."""
         from mia_tui.labeling.desk.tools import tool_in_hand

@@ -108,11 +108,13 @@ def _areas(desk: "Desk") -> tuple[Layer, ...]:
     return (Layer(trace(areas), colors, np.ones(len(areas), np.bool_), np.ones(len(areas), np.bool_)),)
 
 
-def with_sketch(desk: "Desk", scene: Scene) -> Scene:
-    """The scene with the handles, hints, lines and grid of the desk's modes."""
+def with_sketch(desk: "Desk", scene: Scene, dragged: tuple[tuple[float, float], ...] = ()) -> Scene:
+    """The scene with the handles, hints, lines and grid of the desk's modes, and the way of the mouse."""
     sketch = desk.sketch()
     handles = [Mark(*handle.place, handle.text, HANDLE, "handle") for handle in sketch.handles]
     hints = [Mark(*hint.place, hint.letters, HANDLE, "hint") for hint in sketch.hints]
     strokes = tuple(Stroke(stroke.points, HANDLE, stroke.dashed) for stroke in sketch.strokes)
+    if len(dragged) > 1:
+        strokes += (Stroke(np.array(dragged)[:, ::-1], HANDLE),)
     grid = None if sketch.grid is None else Grid(sketch.grid, LETTER_ROWS)
     return replace(scene, marks=(*scene.marks, *handles, *hints), strokes=strokes, grid=grid)

@@ -99,6 +99,7 @@ class LabelScreen(ImageScreen):
         self._overlays: Overlays | None = None
         self._from_end = False
         self._turn = asyncio.Lock()
+        self._dragged: tuple[tuple[float, float], ...] = ()
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="info", classes="line", markup=False)
@@ -299,6 +300,18 @@ class LabelScreen(ImageScreen):
         if desk is not None and desk.frame is not None and not self._loading:
             self.run_worker(self._at_desk(lambda: desk.click(event.y, event.x)), group="label-mouse")
 
+    def on_image_canvas_dragged(self, event: ImageCanvas.Dragged) -> None:
+        """A drag draws; while it goes on its way is shown."""
+        desk = self._desk
+        if desk is None or desk.frame is None or self._loading:
+            return
+        self._dragged = () if event.done else event.points
+        if event.done:
+            drag = partial(desk.drag, list(event.points), shift=event.shift, ctrl=event.ctrl)
+            self.run_worker(self._at_desk(drag), group="label-mouse")
+        else:
+            self.rebuild()
+
     def _pump(self) -> None:
         if not self._pumping and not self._loading and self._queue:
             self._pumping = True
@@ -380,7 +393,9 @@ class LabelScreen(ImageScreen):
     def with_sketch(self, scene: "Scene") -> "Scene":
         from mia_tui.screens.labeling.picture import with_sketch
 
-        return scene if self._desk is None or self._desk.frame is None else with_sketch(self._desk, scene)
+        if self._desk is None or self._desk.frame is None:
+            return scene
+        return with_sketch(self._desk, scene, self._dragged)
 
     def update_lines(self) -> None:
         from mia_tui.screens.labeling.texts import classes_text, menu_text, state_text

@@ -90,8 +90,8 @@ for _name, _key, _step, _text in (("grow_hints", "W", 1, "Larger"), ("shrink_hin
 # ---- split -----------------------------------------------------------------------------------------------------------
 
 
-@row("split_hints", "slash", "Split by hint", GROUP, more="Split labels at their waist by hint, until escape",
-     tasks=OUTLINED, why=no_labels, edits=True)  # fmt: skip
+@row("split_hints", "slash", "Split by hint", GROUP, more="Split objects at their waist by hint, until escape",
+     tasks=OUTLINED, why=no_objects, edits=True)  # fmt: skip
 def split_hints(desk: "Desk") -> None:
     def act(desk: "Desk", target: Target) -> None:
         split(desk, ref_of(target))

@@ -17,9 +17,9 @@ from mia_tui.labeling.desk.rows import BOTH, row
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
-MODULES = ("polygon", "points")
+MODULES = ("seed", "shaped", "polygon", "livewire", "brush", "points")
 MENU = "tools"
-FIRST = {"segmentation": "polygon", "detection": "point"}
+FIRST = {"segmentation": "seed", "detection": "point"}
 """The tool a project of a task begins with."""
 
 TOOLS: dict[str, type["Tool"]] = {}
@@ -33,6 +33,8 @@ class Tool(Mode):
     """
 
     stays: ClassVar[bool] = True
+    at_once: ClassVar[bool] = False
+    """Whether its keys count as soon as it is in hand, before the first place."""
     title: ClassVar[str] = ""
     """What status line and menu call it."""
 
@@ -71,7 +73,9 @@ def choose(desk: "Desk", name: str) -> None:
     """Take a tool in hand."""
     while desk.modes:
         desk.leave()
-    desk.memory["tool"] = TOOLS[name]()
+    found = desk.memory["tool"] = TOOLS[name]()
+    if found.at_once:
+        desk.enter(found)
     desk.say(f"{TOOLS[name].title}: enter or a click gives it a place, a shows the grid.")
 
 

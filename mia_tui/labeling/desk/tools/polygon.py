@@ -1,23 +1,26 @@
-"""Polygon: places are its corners. It becomes a new object, or is added to, taken from or cut through others."""
+"""Polygon: places are its corners; or, not closed, the line along which objects are cut."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import shapely
+from shapely.geometry.base import BaseGeometry
 
+from mia_tui.labeling import outline
 from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.modes import Handle, Sketch, Stroke
+from mia_tui.labeling.desk.refs import label
 from mia_tui.labeling.desk.rows import OUTLINED, row
 from mia_tui.labeling.desk.tools import Tool, tool
+from mia_tui.labeling.desk.tools.drawn import under, ways
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
-NAME = "polygon"
+NAME, GROUP = "polygon", "Polygon"
 
 
-@tool(NAME, "p", "Polygon", tasks=OUTLINED, more="Places are corners; space closes it")
+@tool(NAME, "p", "Polygon", more="Places are corners; space closes it, d takes it away, s cuts along it")
 @dataclass
 class PolygonTool(Tool):
     """Collects corners, (y, x) each."""
@@ -28,7 +31,8 @@ class PolygonTool(Tool):
         if not self.corners:
             desk.enter(self)
         self.corners.append((y, x))
-        desk.say(f"{len(self.corners)} corners. space closes, backspace takes the last one back.")
+        count = len(self.corners)
+        desk.say(f"{count} corner{'s' if count > 1 else ''}. space closes, backspace takes the last one back.")
 
     def left(self, desk: "Desk") -> None:
         self.corners = []
@@ -49,14 +53,40 @@ def too_few(desk: "Desk") -> str | None:
     return None if len(held(desk).corners) >= 3 else "A polygon needs three corners."
 
 
-@row("polygon_close", "space", "Close", "Polygon", context=NAME, more="Close it: a new object", why=too_few, edits=True)
-def close(desk: "Desk") -> None:
-    corners = held(desk).corners
+def close(desk: "Desk") -> BaseGeometry | None:
+    """The polygon; it is done."""
+    corners = np.array(held(desk).corners)[:, ::-1]
     desk.leave()
-    edits.add(desk, shapely.Polygon([(x, y) for y, x in corners]), "polygon")
+    return outline.polygon(corners)
 
 
-@row("polygon_back", "backspace", "Last corner back", "Polygon", context=NAME)
+ways(NAME, GROUP, close, too_few)
+
+
+def no_line(desk: "Desk") -> str | None:
+    return None if len(held(desk).corners) >= 2 else "A cut needs two places."
+
+
+@row("polygon_cut", "s", "Cut", GROUP, context=NAME, more="Cut objects along the line", why=no_line, edits=True,
+     tasks=OUTLINED)  # fmt: skip
+def cut(desk: "Desk") -> None:
+    line = held(desk).corners
+    desk.leave()
+    met = under(desk, _line(line))
+    pieces = {item.id: outline.cut(item.geometry, line, desk.opened.size) for item in met}
+    done = [number for number, found in pieces.items() if len(found) > 1]
+    for number in done:
+        edits.replace_by(desk, label(number), pieces[number], "cut")
+    desk.say(f"{len(done)} object{'s' if len(done) != 1 else ''} cut." if done else "The line crosses no object.")
+
+
+def _line(corners: list[tuple[float, float]]) -> BaseGeometry:
+    from shapely import LineString
+
+    return LineString([(x, y) for y, x in corners])
+
+
+@row("polygon_back", "backspace", "Last corner back", GROUP, context=NAME)
 def back(desk: "Desk") -> None:
     tool = held(desk)
     tool.corners.pop()
