@@ -12,7 +12,7 @@ preset = "arrows"                  # or "vim" (the default): whether h j k l mov
 
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -115,24 +115,21 @@ class KeyMap:
     def rows(self, screen: str, actions: Iterable[Action]) -> tuple[Action, ...]:
         """The actions of a screen with the keys of the preset and of the user.
 
-        A key that the user gives to one action is taken from every other action of its context.
+        A key that the user gives to one action is taken from every other action of its context that was not given it
+        as well; two that were given one key keep it, and `clashes` says so.
         """
-        changed = []
+        changed, taken = [], set()
         for action in actions:
             given = self.keys_of(screen, action.id)
             changed.append(action if given is None else replace(action, keys=given))
-        taken = {
-            (action.context, key): action.id
-            for action in changed
-            if f"{screen}.{action.id}" in self.own or f"*.{action.id}" in self.own
-            for key in action.key_names
-        }
-        return tuple(self._without(action, taken) for action in changed) if taken else tuple(changed)
+            if self._is_own(screen, action.id):
+                taken |= {(action.context, key) for key in changed[-1].key_names}
+        return tuple(
+            action if not taken or self._is_own(screen, action.id) else _without(action, taken) for action in changed
+        )
 
-    @staticmethod
-    def _without(action: Action, taken: Mapping[tuple[str, str], str]) -> Action:
-        kept = [key for key in action.key_names if taken.get((action.context, key), action.id) == action.id]
-        return action if len(kept) == len(action.key_names) else replace(action, keys=",".join(kept))
+    def _is_own(self, screen: str, action: str) -> bool:
+        return f"{screen}.{action}" in self.own or f"*.{action}" in self.own
 
     def keys_of(self, screen: str, action: str) -> str | None:
         """The keys that preset or user give to an action; None when its table decides."""
@@ -141,6 +138,12 @@ class KeyMap:
                 if name in keys:
                     return keys[name]
         return None
+
+
+def _without(action: Action, taken: Set[tuple[str, str]]) -> Action:
+    """The action without the keys that are taken in its context."""
+    kept = [key for key in action.key_names if (action.context, key) not in taken]
+    return action if len(kept) == len(action.key_names) else replace(action, keys=",".join(kept))
 
 
 def load_keymap() -> KeyMap:
@@ -156,7 +159,7 @@ def load_keymap() -> KeyMap:
         f"{path}: {name} is not understood (known: preset, keys)" for name in values.keys() - {"preset", "keys"}
     ]
     preset = values.get("preset", "vim")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         problems.append(f"{path}: there is no preset {preset!r}; choose one of {', '.join(PRESETS)}")
         preset = "vim"
     table = values.get("keys", {})

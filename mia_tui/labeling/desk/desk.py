@@ -56,6 +56,8 @@ class Desk:
     project : Project
     keymap : KeyMap
         The user's keys.
+    beside : sequence of Action
+        Rows of the screen around the desk: a key that the user gives to one of them is no key of the desk any more.
     clock : function
         Seconds of a monotonic clock, for the count of seconds per object.
 
@@ -74,11 +76,17 @@ class Desk:
     """
 
     def __init__(
-        self, project: Project, keymap: KeyMap | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        project: Project,
+        keymap: KeyMap | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        beside: Sequence[Action] = (),
     ) -> None:
         self.project = project
         self.clock = clock
-        self.actions: tuple[Action, ...] = (keymap or KeyMap()).rows(SCREEN, table(project.task))
+        rows = table(project.task)
+        self.actions: tuple[Action, ...] = (keymap or KeyMap()).rows(SCREEN, (*rows, *beside))[: len(rows)]
         self._keys = {(action.context, key): action.id for action in self.actions for key in action.key_names}
         self.class_name = project.classes[0].name
         self.frame: OpenFrame | None = None

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -116,6 +116,14 @@ class LabelScreen(ImageScreen):
 
         return every_action() + cls.actions()
 
+    @cached_property
+    def key_rows(self) -> tuple[Action, ...]:
+        """The rows of the screen itself, without the keys that the user gave to actions of the desk."""
+        from mia_tui.labeling.desk.rows import table
+
+        desk = table(self.project.task)
+        return self.host.keymap.rows(self.NAME, (*desk, *self.actions()))[len(desk) :]
+
     def on_mount(self) -> None:
         self.canvas.focus()
 
@@ -178,7 +186,7 @@ class LabelScreen(ImageScreen):
         self._tracer = self._tracer or Tracer()
         if self._desk is not None and self._desk.project is self.project:
             return self._desk, self.project.images()
-        return Desk(self.project, self.host.keymap), self.project.images()
+        return Desk(self.project, self.host.keymap, beside=self.actions()), self.project.images()
 
     @property
     def _ref(self) -> ImageRef | None:
