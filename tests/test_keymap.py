@@ -250,7 +250,7 @@ async def test_own_keys_of_desk_screen_and_app_work_and_are_shown(project, tmp_p
 
 
 async def test_a_damaged_key_file_is_said_when_the_app_starts(project, tmp_path) -> None:
-    from driving import screen_text, until
+    from driving import until
 
     from mia_tui.app import MiaApp
 

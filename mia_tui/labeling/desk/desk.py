@@ -32,13 +32,14 @@ TOUCH_PX = 3.0
 
 @dataclass(frozen=True)
 class OpenFrame:
-    """The frame on the desk: its image (C, Y, X) as stored in the file and its label store."""
+    """The frame on the desk: its image (C, Y, X) as stored in the file, its label store, all frames of its image."""
 
     key: str
     name: str
     plane: NDArray[Any]
     rgb: bool
     store: FrameStore
+    frames: tuple[str, ...]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -113,8 +114,19 @@ class Desk:
 
     # ---- the frame --------------------------------------------------------------------------------------------------
 
-    def open(self, key: str, name: str, plane: NDArray[Any], *, rgb: bool = False, model: str | None = None) -> None:
+    def open(
+        self,
+        key: str,
+        name: str,
+        plane: NDArray[Any],
+        *,
+        rgb: bool = False,
+        model: str | None = None,
+        frames: Sequence[str] = (),
+    ) -> None:
         """Put a frame on the desk, and the predictions of `model` on it as candidates.
+
+        `frames` are the names of all frames of the image, in their order.
 
         When another window edits it, it is opened for viewing and `read_only` says so.
 
@@ -132,7 +144,7 @@ class Desk:
         except MiaError as error:
             store = FrameStore(path, *size, colors=colors, read_only=True)
             self.read_only = str(error)
-        self.frame = OpenFrame(key, name, plane, rgb, store)
+        self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))
         if model is not None:
             self.candidates = Predicted(self.project, model, key, name, self._time)
 
@@ -265,9 +277,9 @@ class Desk:
             self.warn(reason)
             return
         self.asked = self.count
-        for _ in range(self.take_count() if entry.repeats else 1):
+        for left in reversed(range(self.take_count() if entry.repeats else 1)):
             entry.do(self, *entry.action.args)
-            if self.warning or self.reason(name) is not None:
+            if self.warning or (left and self.reason(name) is not None):
                 break
         if entry.repeats:
             self.last = name
@@ -292,6 +304,8 @@ class Desk:
         entry = ROWS[name]
         if entry.edits and self.read_only:
             return f"Open for viewing only: {self.read_only}"
+        if entry.mode and all(mode.name != entry.action.context for mode in self.modes):
+            return f"Only in use: {entry.action.group.lower()}."
         return entry.why(self) if entry.why is not None else None
 
     def take_count(self) -> int:

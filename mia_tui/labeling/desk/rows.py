@@ -44,7 +44,14 @@ class Row:
     repeats: bool = False
     edits: bool = False
 
+    @property
+    def mode(self) -> bool:
+        """Whether it is only there while the mode of its context is; what a menu offers is always there."""
+        return self.action.context not in ("", *MENUS)
 
+
+MENUS = ("tools", "object")
+"""Contexts that are menus."""
 ROWS: dict[str, Row] = {}
 
 

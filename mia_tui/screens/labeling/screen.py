@@ -35,6 +35,14 @@ LEAVE = Action("leave", "escape", "Leave", "General")
 NOTHING_PREDICTED = "No model has predicted anything yet. Train (g t), then predict with P among the images (g i)."
 
 
+def _frame_names(shown: "ShownFrame") -> list[str]:
+    """All frames of the image, in time and then in depth."""
+    from mia_tui.project import frame_name
+
+    times, _, depths, *_ = shown.info.sizes
+    return [frame_name(t, z, single=times * depths == 1) for z in range(depths) for t in range(times)]
+
+
 def _wrong_score(text: str) -> str | None:
     from mia_tui.labeling.review import parse_rule
 
@@ -276,7 +284,7 @@ class LabelScreen(ImageScreen):
         model = self._model
         if model is not None and not self.project.prediction_path(model, key, shown.name).exists():
             model = None
-        desk.open(key, shown.name, plane, rgb=rgb, model=model)
+        desk.open(key, shown.name, plane, rgb=rgb, model=model, frames=_frame_names(shown))
         if desk.pending:  # the most doubtful one of predictions comes first
             from mia_tui.labeling.desk.refs import candidate
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUP = "Outline"
 MENU = "object"
+SECOND = 0.5
 
 
 def outline_missing(desk: "Desk") -> str | None:
@@ -116,7 +117,7 @@ def widest_places(geometry: BaseGeometry, shape: tuple[int, int]) -> list[tuple[
     """The two places (y, x) in an object that are widest and far from each other; else two along its longer side.
 
     The first is the pixel deepest inside. The second is the one that is deepest when what is nearer to the first than
-    the first's own depth (and half as much again) is left out.
+    the first's own depth (and half as much again) is left out. It has to be `SECOND` as deep, or it is only a corner.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -128,13 +129,17 @@ def widest_places(geometry: BaseGeometry, shape: tuple[int, int]) -> list[tuple[
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     rows, columns = np.nonzero(mask)
     distance = np.hypot(rows - y, columns - x)
-    far = distance > 1.5 * depth[y, x]
-    if not far.any():
-        far = distance >= distance.max()
-    index = np.flatnonzero(far)[np.argmax(depth[rows[far], columns[far]])]
-    places = [(y, x), (rows[index], columns[index])]
-    top, left = window.top, window.left
-    return [(float(row) + top + 0.5, float(column) + left + 0.5) for row, column in places]
+    far = np.flatnonzero(distance > 1.5 * depth[y, x])
+    other = far[np.argmax(depth[rows[far], columns[far]])] if len(far) else None
+    if other is not None and depth[rows[other], columns[other]] >= SECOND * depth[y, x]:
+        places = np.array([(y, x), (rows[other], columns[other])], float)
+    else:
+        pixels = np.stack([rows, columns], axis=1).astype(float)
+        middle = pixels.mean(axis=0)
+        _, spread, axes = np.linalg.svd(pixels - middle, full_matrices=False)
+        step = axes[0] * spread[0] / np.sqrt(len(pixels))
+        places = np.array([middle - step, middle + step])
+    return [(float(row) + window.top + 0.5, float(column) + window.left + 0.5) for row, column in places]
 
 
 # ---- form ------------------------------------------------------------------------------------------------------------
