@@ -108,23 +108,27 @@ class HintMode(Mode):
     hints: list[Hint] = field(default_factory=list)
     name: ClassVar[str] = "hints"
     takes_letters: ClassVar[bool] = True
-    _page: int = 0
+    _shown: set[Target] = field(default_factory=set)
 
     def entered(self, desk: "Desk") -> None:
-        self._place(desk, 0)
+        self._next_page(desk)
         if not self.hints:
             desk.leave()
             desk.say("There is nothing in view to choose. Pan, zoom out (-) or press f.")
 
-    def _place(self, desk: "Desk", skip: int) -> None:
-        self.typed, self._page = "", skip
-        self.hints = place_hints(list(self.targets(desk)), desk.view, skip)
+    def _next_page(self, desk: "Desk") -> None:
+        """Letters for those that had none yet; when all had some, for the first ones again."""
+        self.typed = ""
+        targets = list(self.targets(desk))
+        self.hints = place_hints([target for target in targets if target not in self._shown], desk.view)
+        if not self.hints and self._shown:
+            self._shown = set()
+            self.hints = place_hints(targets, desk.view)
+        self._shown |= {hint.target for hint in self.hints}
 
     def key(self, desk: "Desk", key: str) -> bool:
         if key == "tab":
-            self._place(desk, self._page + len(self.hints))
-            if not self.hints:
-                self._place(desk, 0)
+            self._next_page(desk)
             return True
         if key == "backspace":
             self.typed = self.typed[:-1]
@@ -163,8 +167,8 @@ class HintMode(Mode):
 class GridMode(Mode):
     """A grid of 5 x 5 letters over the view, again inside the chosen cell, until one place is left.
 
-    A letter in upper case does not snap: the place is the middle of the cell, not the nearest target in it. A digit
-    takes the class with it, enter the place as it is. After a place the grid starts again, until escape.
+    A letter in upper case does not snap: the place is the middle of the cell, not the nearest target in it. After a
+    letter, a digit takes the class with it, and enter the place as it is. After a place the grid starts again, until escape.
     """
 
     text: str
@@ -183,12 +187,14 @@ class GridMode(Mode):
         self.box, self._depth, self._snap = desk.view_box, 0, True
 
     def key(self, desk: "Desk", key: str) -> bool:
+        if not self._depth:
+            self.box = desk.view_box  # the view may have moved since
         if key == "backspace":
             self._restart(desk)
         elif key == "enter":
             self._take(desk)
         elif len(key) == 1 and key.isdigit():
-            if desk.hold_class(key):
+            if desk.hold_class(key) and self._depth:
                 self._take(desk)
         elif len(key) == 1 and key.lower() in GRID_LETTERS:
             self._choose(desk, GRID_LETTERS.index(key.lower()), snap=key.islower())
@@ -215,6 +221,9 @@ class GridMode(Mode):
         return places[inside]
 
     def _take(self, desk: "Desk") -> None:
+        if not self._depth:
+            desk.say("Nothing is pointed at yet: type the letter of a cell.")
+            return
         left, top, right, bottom = self.box
         y, x = (top + bottom) / 2, (left + right) / 2
         found = self._inside(desk) if self._snap else np.zeros((0, 2))
