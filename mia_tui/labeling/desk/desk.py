@@ -1,6 +1,7 @@
 """The desk: one open frame, what is proposed on it, the class and tool in hand, and the mode that keys go to."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
 from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
-from mia_tui.labeling.desk.modes import MenuMode, Mode, Sketch
+from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
@@ -110,6 +111,7 @@ class Desk:
         self.memory: dict[str, Any] = {}
         """What tools and proposals remember over images: radius of the brush, threshold, size."""
         self._pressed = 0.0
+        self._overtaken: set[float] = set()
         self._pending: tuple[FrameLabels, object, list[Candidate]] | None = None
 
     # ---- the frame --------------------------------------------------------------------------------------------------
@@ -146,7 +148,10 @@ class Desk:
             self.read_only = str(error)
         self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))
         if model is not None:
-            self.candidates = Predicted(self.project, model, key, name, self._time)
+            self.candidates = Predicted(self.project, model, key, name, size, self._time)
+        # What follows is later than all that was done here, even where a clock was set back.
+        times = [time for history in self._histories() for time in (history.undo_time, history.redo_time)]
+        self._pressed, self._overtaken = max(self._pressed, *times), set()
 
     def _time(self) -> float:
         """Seconds since the epoch at which the key came: all edits that it makes are one step for `undo`."""
@@ -191,15 +196,10 @@ class Desk:
         """Candidates without a decision, the most doubtful first."""
         if self.frame is None or self.candidates is None:
             return []
-        key = self.labels, self.candidates, self._decisions()
+        key = self.labels, self.candidates, self.candidates.rejected
         if self._pending is None or self._pending[0] is not key[0] or self._pending[1] != key[1:]:
             self._pending = key[0], key[1:], self.candidates.pending(self.labels)
         return self._pending[2]
-
-    def _decisions(self) -> tuple[Any, ...]:
-        """Changes whenever a candidate was decided on beside the labels."""
-        assert self.candidates is not None
-        return tuple((h.undo_text, h.undo_time) for h in self.candidates.histories())
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
@@ -238,6 +238,8 @@ class Desk:
         except MiaError as error:
             self.warn(str(error))
             return True
+        finally:
+            self._end()
 
     def _press(self, key: str) -> bool:
         if key == "escape":
@@ -296,9 +298,12 @@ class Desk:
             self.do(name)
         except MiaError as error:
             self.warn(str(error))
+        finally:
+            self._end()
 
     def reason(self, name: str) -> str | None:
         """Why an action cannot be done now; None when it can."""
+
         if self.frame is None:
             return "No image is open."
         entry = ROWS[name]
@@ -311,6 +316,8 @@ class Desk:
     def take_count(self) -> int:
         """The count that was typed, 1 without one; it is used up."""
         count, self.count = self.count, None
+        if isinstance(self.mode, CountMode):
+            self.leave()
         return max(1, count or 1)
 
     def say(self, text: str) -> None:
@@ -348,6 +355,8 @@ class Desk:
                 self.put(y, x)
         except MiaError as error:
             self.warn(str(error))
+        finally:
+            self._end()
 
     def drag(self, path: list[tuple[float, float]], *, shift: bool = False, ctrl: bool = False) -> None:
         """The mouse was drawn along (y, x) with its button pressed."""
@@ -484,34 +493,52 @@ class Desk:
     # ---- undo -------------------------------------------------------------------------------------------------------
 
     def _histories(self) -> list[History]:
-        return [self.store, *(self.candidates.histories() if self.candidates is not None else [])]
+        """Those of candidates first: when their file cannot be edited, nothing else is taken back either."""
+        return [*(self.candidates.histories() if self.candidates is not None else []), self.store]
 
     def undo(self) -> str | None:
-        """Take back what the latest key has done, whichever files it stands in; its text."""
+        """Take back all that the latest key has done, whichever files it stands in; its text."""
         steps = [history for history in self._histories() if history.undo_text is not None]
         latest = max((history.undo_time for history in steps), default=0.0)
-        texts = []
+        texts: list[str | None] = []
         for history in steps:
-            while history.undo_text is not None and history.undo_time == latest:
+            while history.undo_text is not None and history.undo_time == latest and (latest or not texts):
                 texts.append(history.undo())
         self.forget_gone()
-        return texts[0] if texts else None
+        return _told(texts)
 
     def redo(self) -> str | None:
-        """Do the step again that was taken back last; its text."""
-        steps = [history for history in self._histories() if history.redo_text is not None]
+        """Do all again that was taken back last; its text."""
+        steps = [history for history in self._histories() if self._can_redo(history)]
         first = min((history.redo_time for history in steps), default=0.0)
-        texts = []
+        texts: list[str | None] = []
         for history in steps:
-            while history.redo_text is not None and history.redo_time == first:
+            while history.redo_text is not None and history.redo_time == first and (first or not texts):
                 texts.append(history.redo())
         self.forget_gone()
-        return texts[0] if texts else None
+        return _told(texts)
+
+    def _can_redo(self, history: History) -> bool:
+        return history.redo_text is not None and history.redo_time not in self._overtaken
+
+    def _end(self) -> None:
+        """A key was dealt with. After an edit nothing that was undone before can come back, in none of the files."""
+        if self.frame is None:
+            return
+        histories = self._histories()
+        if any(history.undo_text is not None and history.undo_time == self._pressed for history in histories):
+            self._overtaken |= {history.redo_time for history in histories if history.redo_text is not None}
 
     def forget_gone(self) -> None:
         """Let go of the chosen object when it is no more there."""
         if self.find(self.current) is None:
             self.current = None
+
+
+def _told(texts: Iterable[str | None]) -> str | None:
+    """What steps were about, each once; None without any."""
+    counts = Counter(text for text in texts if text is not None)
+    return ", ".join(text if n == 1 else f"{text}, {n} times" for text, n in counts.items()) or None
 
 
 def _remove_empty(store: FrameStore) -> None:

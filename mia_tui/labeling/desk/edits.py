@@ -106,10 +106,10 @@ def remove(desk: "Desk", refs: Sequence[Ref], text: str) -> None:
     if desk.candidates is not None:
         came_from = (desk.candidates.number_of(desk.labels.objects[number]) for number in labels)
         numbers += [number for number in came_from if number is not None]
-    if labels:
-        desk.store.edit(text, remove=labels)
     if numbers and desk.candidates is not None:
         desk.candidates.reject(numbers, desk.labels)
+    if labels:
+        desk.store.edit(text, remove=labels)
     if desk.current in refs:
         desk.current = None
 

@@ -355,7 +355,8 @@ class LabelScreen(ImageScreen):
         if action in COMMON:  # leaving the screen or the app waits for the keys: not from among them
             self.call_later(self.perform, action.id)
             return
-        for _ in range(desk.take_count() if action.group == "Cursor" else 1):
+        count = desk.take_count()
+        for _ in range(count if action.group == "Cursor" else 1):
             await super().perform(action.id)
 
     async def _at_desk(self, do: Any) -> Any:
