@@ -216,6 +216,8 @@ class FrameStore:
         Take no lock, create and write nothing.
     colors : mapping, optional
         `#RRGGBB` by class name, written into the features for other programs.
+    lock : int, optional
+        The frame's lock, where the caller holds it already; the store gives it back.
 
     Raises
     ------
@@ -224,12 +226,19 @@ class FrameStore:
     """
 
     def __init__(
-        self, path: Path, height: int, width: int, *, read_only: bool = False, colors: Mapping[str, str] | None = None
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        *,
+        read_only: bool = False,
+        colors: Mapping[str, str] | None = None,
+        lock: int | None = None,
     ) -> None:
         self.path = path
         self.read_only = read_only
         self._colors = dict(colors or {})
-        self._lock: int | None = None if read_only else take_lock(path)
+        self._lock: int | None = None if read_only else take_lock(path) if lock is None else lock
         try:
             loaded = _load(path, (height, width))
         except BaseException:
