@@ -13,6 +13,7 @@ import json
 import re
 import resource
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any
 
 from mia_tui.errors import MiaError
 from mia_tui.labeling.geojson import class_name, dump, is_area
-from mia_tui.labeling.journal import Line, read_journal
 from mia_tui.labeling.lock import LockedError, is_locked, release_lock, take_lock
 from mia_tui.labeling.opening import CHANGE_FILE
 from mia_tui.labeling.store import FrameStore, class_colors, read_frame
@@ -28,7 +28,11 @@ from mia_tui.project import Project
 from mia_tui.storage import fsync_folder, write_bytes, write_json
 
 FORMAT = 1
+WRITERS = 8
 KINDS = ("rename", "remove")
+
+OWN_HEADS = (b'{"type": "FeatureCollection", "mia_tui": {', b'{"rev": ')
+"""How label files and journals begin that this program wrote."""
 
 Report = Callable[[int, int, str], None]
 """Called with (files done, files in all, file)."""
@@ -102,15 +106,9 @@ def _do(project: Project, change: Change, report: Report | None) -> Project:
         try:
             if not path.exists():
                 write_json(path, {"format": FORMAT, **asdict(change)})
-            total = len(frames) + len(cards)
-            for number, frame in enumerate([*frames]):
-                _apply_to_frame(project, change, frame, frames)
-                if report is not None:
-                    report(number + 1, total, str(frame))
-            for number, card in enumerate(cards, len(frames)):
+            _apply_to_frames(project, change, frames, report)
+            for card in cards:
                 _rename_in_card(card, change)
-                if report is not None:
-                    report(number + 1, total, str(card))
             project = _changed_project(project, change)
             project.save()
             path.unlink()
@@ -217,54 +215,57 @@ def _many_files(count: int) -> Iterator[None]:
 
 def _names(path: Path, change: Change) -> bool:
     """Whether a frame names the class: anywhere for a rename, by an object that is there now for a removal."""
-    if not _may_name(path, change.name) and not _may_name(path.with_suffix(".journal"), change.name):
+    parts = (path, path.with_suffix(".journal"))
+    if change.kind == "rename":
+        return any(_renamed(part, _bytes(part), change) != _bytes(part) for part in parts)
+    if not any(_may_name(_bytes(part), change.name) for part in parts):
         return False
-    if change.kind == "remove":
-        frame = read_frame(path)
-        return frame is not None and any(item.label_class == change.name for item in frame.objects.values())
-    document = _document(path)
-    if any(_is_of(feature, change.name) for feature in document.get("features", ())):
-        return True
-    lines = read_journal(path.with_suffix(".journal")).lines
-    return any(_is_of(feature, change.name) for line in lines[1:] for feature in _features(line.record()))
+    frame = read_frame(path)
+    return frame is not None and any(item.label_class == change.name for item in frame.objects.values())
 
 
-def _may_name(path: Path, name: str) -> bool:
-    """A quick look at the bytes; where they do not tell (no class, other programs' escapes) the answer is yes."""
+def _bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        return False
+        return b""
     except OSError as error:
         raise MiaError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _may_name(data: bytes, name: str) -> bool:
+    """A quick look at the bytes; where they do not tell (no class, other programs' escapes) the answer is yes."""
     head = name.split(": ")[0]  # QuPath writes derived classes as a list of their parts
     needles = {json.dumps(text, ensure_ascii=ascii).encode() for text in (name, head) for ascii in (True, False)}
-    return not name or any(needle in data for needle in needles) or b"\\" in data
+    escapes = not data.startswith(OWN_HEADS) and b"\\" in data
+    return bool(data) and (not name or escapes or any(needle in data for needle in needles))
 
 
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes(), parse_constant=_refuse)
-        if not isinstance(document, dict) or not all(isinstance(f, dict) for f in document["features"]):
-            raise ValueError("it is no GeoJSON FeatureCollection")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise MiaError(f"{path} is no label file this program can read: {error}. Mend it or move it away.") from None
-    return document
+# ---- one frame -------------------------------------------------------------------------------------------------------
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"it holds {constant}, which is no number of JSON")
+def _apply_to_frames(project: Project, change: Change, held: dict[Path, int], report: Report | None) -> None:
+    """In threads: most of the time is waiting for the disk, which takes several writers as fast as one."""
+    paths = [*held]
 
+    def apply(path: Path) -> Path:
+        _apply_to_frame(project, change, path, held)
+        return path
 
-# ---- one file --------------------------------------------------------------------------------------------------------
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for number, path in enumerate(pool.map(apply, paths), 1):
+            if report is not None:
+                report(number, len(paths), str(path))
 
 
 def _apply_to_frame(project: Project, change: Change, path: Path, held: dict[Path, int]) -> None:
     if change.kind == "rename":
-        _rename_in_journal(path.with_suffix(".journal"), change)
-        _rename_in_snapshot(path, change)
+        for part in (path.with_suffix(".journal"), path):
+            _remove_unfinished(part)
+            data = _bytes(part)
+            renamed = _renamed(part, data, change)
+            if renamed != data:
+                write_bytes(part, renamed)
         return
     frame = read_frame(path)
     assert frame is not None
@@ -277,32 +278,39 @@ def _apply_to_frame(project: Project, change: Change, path: Path, held: dict[Pat
         store.edit(text, remove=[item.id for item in gone], add=new)
 
 
-def _rename_in_journal(path: Path, change: Change) -> None:
-    _remove_unfinished(path)
-    lines = read_journal(path).lines
-    renamed = [_renamed_line(line, change) for line in lines]
-    if any(new != line.raw for new, line in zip(renamed, lines, strict=True)):
-        write_bytes(path, b"".join(renamed))
+def _renamed(path: Path, data: bytes, change: Change) -> bytes:
+    """A label file or journal with the class renamed; all else stays as it is.
 
-
-def _renamed_line(line: Line, change: Change) -> bytes:
-    record = line.record()
-    found = [_rename(feature, change) for feature in _features(record)]
-    return dump(record) + b"\n" if any(found) else line.raw
-
-
-def _features(record: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*record.get("add", ()), *record.get("remove", ())]
-
-
-def _rename_in_snapshot(path: Path, change: Change) -> None:
-    _remove_unfinished(path)
-    document = _document(path)
-    if not any([_rename(feature, change) for feature in document.get("features", ())]):
-        return
-    features = document.pop("features")
+    Where this program wrote a class it stands in one form, which cannot be the inside of a longer text: quotes are
+    escaped there. Whatever else may name the class is looked at feature by feature.
+    """
+    if not _may_name(data, change.name):
+        return data
+    if data.startswith(OWN_HEADS):
+        ours = b'"classification": {"name": '
+        renamed = data.replace(ours + dump(change.name), ours + dump(change.to))
+        if path.suffix == ".journal" or not _may_name(renamed, change.name):
+            return renamed
+    document = _document(path, data)
+    features = document.pop("features", [])
+    if not any([_rename(feature, change) for feature in features]):
+        return data
     head = dump(document)[:-1] + (b", " if document else b"") + b'"features": [\n'
-    write_bytes(path, head + b",\n".join(dump(feature) for feature in features) + b"\n]}\n")
+    return head + b",\n".join(dump(feature) for feature in features) + b"\n]}\n"
+
+
+def _document(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data, parse_constant=_refuse)
+        if not isinstance(document, dict) or not all(isinstance(f, dict) for f in document.get("features", ())):
+            raise ValueError("it is no GeoJSON FeatureCollection")
+    except (ValueError, TypeError) as error:
+        raise MiaError(f"{path} is no label file this program can read: {error}. Mend it or move it away.") from None
+    return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which is no number of JSON")
 
 
 def _is_of(feature: dict[str, Any], name: str) -> bool:

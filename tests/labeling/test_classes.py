@@ -186,14 +186,37 @@ def test_a_frame_being_edited_elsewhere_stops_a_change_before_anything_is_writte
     assert leftovers(project) == []
 
 
-def test_a_damaged_label_file_stops_a_change_before_anything_is_written(project) -> None:
+@pytest.mark.parametrize("foreign", [True, False])
+def test_a_damaged_label_file_stops_a_change_before_anything_is_written(project, foreign) -> None:
     path = project.labels_path("c.tif", "image")
-    path.write_bytes(path.read_bytes()[:-30])
-    for change in (lambda: rename_class(project, "cell", "nucleus"), lambda: remove_class(project, "cell")):
+    path.write_bytes(b" " * foreign + path.read_bytes()[:-30])
+    changes = [lambda: remove_class(project, "cell")]
+    changes += [lambda: rename_class(project, "cell", "nucleus")] if foreign else []
+    for change in changes:
         with pytest.raises(MiaError, match="c.tif"):
             change()
     assert labels(project) == {1: "cell", 2: "cell", 3: "debris"}
     assert leftovers(project) == []
+
+
+def test_a_file_cut_in_half_keeps_what_is_left_of_it_under_the_new_name(project) -> None:
+    path = project.labels_path("c.tif", "image")
+    half = path.read_bytes()[:-30]
+    path.write_bytes(half)
+    rename_class(project, "cell", "nucleus")
+    assert path.read_bytes() == half.replace(b'"cell"', b'"nucleus"')
+
+
+def test_texts_that_look_like_the_class_are_left_alone(project) -> None:
+    """A class called like a word of the format, and an undo text with the class in quotes."""
+    project = add_class(project, "Polygon")
+    with store_of(project) as store:
+        store.edit('"classification": {"name": "cell"}', add=[thing(4, "Polygon")])
+    project = rename_class(rename_class(project, "Polygon", "x"), "cell", "y")
+    assert labels(project) == {1: "y", 2: "y", 3: "debris", 4: "x"}
+    with store_of(project) as store:
+        assert store.undo() == '"classification": {"name": "cell"}'
+        assert store.frame.objects[1].geometry.geom_type == "Polygon"
 
 
 def test_two_windows_do_not_change_classes_at_once(project) -> None:
