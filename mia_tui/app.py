@@ -14,6 +14,7 @@ from textual.theme import Theme
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import load_keymap
+from mia_tui.labeling import opening
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.widgets.actions import MiaScreen
@@ -75,7 +76,7 @@ class MiaApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, project: Path | None = None, graphics: str = "auto") -> None:
-        self.project: Project | None = None if project is None else Project.load(project)
+        self.project: Project | None = None if project is None else opening.open_project(project)
         self.graphics = graphics
         start = "projects" if project is None else "browser"
         self.DEFAULT_MODE = start  # type: ignore[misc]
@@ -161,7 +162,7 @@ class MiaApp(App[None]):
         MiaError
             When `folder` is not a project; what is open stays.
         """
-        self.project = Project.load(folder)
+        self.project = await asyncio.to_thread(opening.open_project, folder)
         await self._forget_screens()
         self._remember(self.project)
         self.go("browser")

@@ -156,12 +156,10 @@ class ReviewScreen(ImageScreen):
         """Review the wanted model, else go on with the present one, else the newest."""
         present = self._desk.model if self._desk is not None else None
         model = next(name for name in (self._wanted, present, self._models[0]) if name in self._models)
-        if model != present:
+        if model != present or self._desk is None or self._desk.project != self.project:
             self._do(lambda: self._start(model), self._started)
         else:
-            desk = self._desk
-            assert desk is not None
-            self._do(desk.places, self._relisted)
+            self._do(self._desk.places, self._relisted)
 
     def _start(self, model: str) -> tuple["ReviewDesk", list["Place"], int | None]:
         from mia_tui.screens.review_desk import ReviewDesk
