@@ -26,6 +26,7 @@ SCREEN_CLASSES = {
     "runs": "RunsScreen",
     "review": "ReviewScreen",
     "results": "ResultsScreen",
+    "labeling.image_class": "ClassifyScreen",
 }
 """Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""
 

@@ -158,7 +158,7 @@ def classes(
         list[str] | None,
         typer.Argument(
             metavar="[NAME] [VALUE]",
-            help="The class; then the new name (rename), #RRGGBB (recolor), a digit or none (key), a place from 1 (move).",
+            help="The class; then a new name (rename), #RRGGBB (recolor), a digit or none (key), a place (move).",
             show_default=False,
         ),
     ] = None,

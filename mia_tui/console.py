@@ -387,7 +387,9 @@ def format_classes(found: Row) -> str:
     width = max(len(row["name"]) for row in found["classes"])
     lines = [f"{'key':<4}{'class':<{width}}  colour     labels  frames"]
     for row in found["classes"]:
-        lines.append(f"{row['key'] or '–':<4}{row['name']:<{width}}  {row['color']}  {row['objects']:>7} {row['frames']:>7}")
+        lines.append(
+            f"{row['key'] or '–':<4}{row['name']:<{width}}  {row['color']}  {row['objects']:>7} {row['frames']:>7}"
+        )
     for name, count in found["unknown"].items():
         lines.append(f"{count} labels of {name!r}, which is no class: rename it to one, add it, or remove it")
     return "\n".join([*lines, *found["problems"]])

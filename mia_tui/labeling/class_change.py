@@ -114,11 +114,13 @@ def _do(project: Project, change: Change, report: Report | None) -> Project:
             path.unlink()
             fsync_folder(path.parent)
         except (MiaError, OSError) as error:
-            reason = str(error) if isinstance(error, MiaError) else f"{path.parent} cannot be written: {error.strerror}."
+            reason = (
+                str(error) if isinstance(error, MiaError) else f"{path.parent} cannot be written: {error.strerror}."
+            )
             if not path.exists():
                 raise MiaError(f"{reason} Classes were not changed.") from None
             raise MiaError(
-                f"{reason} The change ({change.text}) is half done. It goes on when the project is opened the next time, "
+                f"{reason} The change ({change.text}) is half done. It goes on when the project is opened again, "
                 f"or with: mia-tui classes {project.folder}"
             ) from None
     return project
@@ -293,7 +295,8 @@ def _renamed(path: Path, data: bytes, change: Change) -> bytes:
             return renamed
     document = _document(path, data)
     features = document.pop("features", [])
-    if not any([_rename(feature, change) for feature in features]):
+    found = [_rename(feature, change) for feature in features]
+    if not any(found):
         return data
     head = dump(document)[:-1] + (b", " if document else b"") + b'"features": [\n'
     return head + b",\n".join(dump(feature) for feature in features) + b"\n]}\n"

@@ -1,4 +1,4 @@
-"""The classes of the project: names, colours, keys, order and counts, edited by keys. Every change is written at once."""
+"""The classes of the project: names, colours, keys, order and counts, edited by keys and saved at once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -70,7 +70,9 @@ class ClassesScreen(ModalScreen[Project]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = "Classes"
-            yield Static(_line(" ", " ", "class", "colour", "this image" if self._key else "", "project"), classes="head")
+            yield Static(
+                _line(" ", " ", "class", "colour", "this image" if self._key else "", "project"), classes="head"
+            )
             yield OptionList()
             yield Static(classes="note")
             yield Static(Content("\n".join(HELP)), classes="hint")
@@ -162,7 +164,9 @@ class ClassesScreen(ModalScreen[Project]):
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
-    def _change(self, change: Callable[..., Project], *args: Any, chosen: str, said: str = "", long: bool = False) -> None:
+    def _change(
+        self, change: Callable[..., Project], *args: Any, chosen: str, said: str = "", long: bool = False
+    ) -> None:
         """Do a change of `labeling.classes` in a thread; `chosen` is under the cursor afterwards."""
         options: dict[str, Any] = {"report": self._report} if long else {}
 
@@ -200,7 +204,9 @@ class ClassesScreen(ModalScreen[Project]):
             if name is not None:
                 self._change(add_class, name, chosen=name, said=f"Class {name} added.")
 
-        self.app.push_screen(AskScreen("Name of the new class", value, "enter adds it   esc closes", self._wrong), named)
+        self.app.push_screen(
+            AskScreen("Name of the new class", value, "enter adds it   esc closes", self._wrong), named
+        )
 
     def _wrong(self, name: str) -> str | None:
         if not name:

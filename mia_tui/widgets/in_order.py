@@ -27,7 +27,7 @@ class InOrder:
         self._app = app
         self._failed = failed
         self._changed = changed
-        self._jobs: list[tuple[Callable[[], Any], Done]] = []
+        self._jobs: list[tuple[Callable[[], Any], Done, bool]] = []
         self._working = False
 
     @property
@@ -35,9 +35,14 @@ class InOrder:
         """Jobs not done yet."""
         return len(self._jobs)
 
-    def do(self, job: Callable[[], Any], done: Done) -> None:
+    @property
+    def unsaved(self) -> int:
+        """Jobs not done yet that write something."""
+        return sum(writes for _, _, writes in self._jobs)
+
+    def do(self, job: Callable[[], Any], done: Done, *, writes: bool = True) -> None:
         """Run `job` in a thread after those asked for before, then `done` with its result in the event loop."""
-        self._jobs.append((job, done))
+        self._jobs.append((job, done, writes))
         if not self._working:
             self._working = True
             self._app.run_worker(self._work(), group="in-order")
@@ -51,7 +56,7 @@ class InOrder:
     async def _work(self) -> None:
         try:
             while self._jobs:
-                job, done = self._jobs[0]
+                job, done, _ = self._jobs[0]
                 try:
                     result = await asyncio.to_thread(job)
                 except MiaError as error:

@@ -95,7 +95,7 @@ def test_colours_are_checked_and_a_damaged_project_file_is_told(project) -> None
             recolor_class(project, "cell", bad)
     path = project.folder / "project.toml"
     path.write_text(path.read_text().replace("#A0B1C2", "blue"))
-    with pytest.raises(MiaError, match="project.toml.*'blue'"):
+    with pytest.raises(MiaError, match=r"project\.toml.*'blue'"):
         Project.load(project.folder)
 
 
@@ -193,7 +193,7 @@ def test_a_damaged_label_file_stops_a_change_before_anything_is_written(project,
     changes = [lambda: remove_class(project, "cell")]
     changes += [lambda: rename_class(project, "cell", "nucleus")] if foreign else []
     for change in changes:
-        with pytest.raises(MiaError, match="c.tif"):
+        with pytest.raises(MiaError, match=r"c\.tif"):
             change()
     assert labels(project) == {1: "cell", 2: "cell", 3: "debris"}
     assert leftovers(project) == []

@@ -193,7 +193,9 @@ async def test_a_frame_open_in_another_window_is_told_and_nothing_changes(projec
 
 
 async def test_a_change_cut_off_by_a_kill_is_finished_when_the_project_is_opened(project) -> None:
-    (project.folder / "class-change.json").write_text('{"format": 1, "kind": "rename", "name": "cell", "to": "nucleus"}')
+    (project.folder / "class-change.json").write_text(
+        '{"format": 1, "kind": "rename", "name": "cell", "to": "nucleus"}'
+    )
     app = MiaApp(project.folder)
     assert app.project.classes[0].name == "nucleus"
     assert labels(project) == ["nucleus", "nucleus", "debris", "ghost"]
