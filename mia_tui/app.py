@@ -14,9 +14,13 @@ from textual.theme import Theme
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import load_keymap
+from mia_tui.labeling import opening
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.widgets.actions import MiaScreen
+
+IMAGE_CLASSES = "labeling.image_class"
+"""The labelling screen of classification projects."""
 
 SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
@@ -25,6 +29,7 @@ SCREEN_CLASSES = {
     "training": "TrainingScreen",
     "runs": "RunsScreen",
     "results": "ResultsScreen",
+    IMAGE_CLASSES: "ClassifyScreen",
 }
 """Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""
 
@@ -78,7 +83,7 @@ class MiaApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, project: Path | None = None, graphics: str = "auto") -> None:
-        self.project: Project | None = None if project is None else Project.load(project)
+        self.project: Project | None = None if project is None else opening.open_project(project)
         self.graphics = graphics
         start = "projects" if project is None else "browser"
         self.DEFAULT_MODE = start  # type: ignore[misc]
@@ -125,6 +130,8 @@ class MiaApp(App[None]):
     async def _go(self, name: str, context: dict[str, Any]) -> None:
         if name == "review":  # the labelling screen, with the predictions of a model as candidates
             name, context = "labeling", {"model": NEWEST, **context}
+        if name == "labeling" and self.project is not None and self.project.task == "classification":
+            name = IMAGE_CLASSES
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         if name != self.current_mode:
@@ -166,7 +173,7 @@ class MiaApp(App[None]):
         MiaError
             When `folder` is not a project; what is open stays.
         """
-        self.project = Project.load(folder)
+        self.project = await asyncio.to_thread(opening.open_project, folder)
         await self._forget_screens()
         self._remember(self.project)
         self.go("browser")

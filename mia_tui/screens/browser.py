@@ -52,6 +52,7 @@ class BrowserScreen(ImageScreen):
         Action("predict", "P", "Predict images with a model", "Do"),
         Action("measure", "m", "Measure objects into a table", "Do"),
         Action("export", "e", "Export labels or predictions", "Do"),
+        Action("classes", "C", "Classes: names, colours, keys", "Do"),
     )
     DEFAULT_CSS = """
     BrowserScreen #side { width: 36; border-right: solid $border; }
@@ -283,6 +284,15 @@ class BrowserScreen(ImageScreen):
         self.update_lines()
 
     # ---- work for other processes -----------------------------------------------------------------------------------
+
+    def action_classes(self) -> None:
+        from mia_tui.screens.classes import ClassesScreen
+
+        self.app.push_screen(ClassesScreen(self._key), lambda _: self._read_again())
+
+    def _read_again(self) -> None:
+        if self._key is not None:
+            self.ask(self._key, self._t, self._z, self._model)
 
     def _sources(self) -> list[tuple[str, str]]:
         predicted = [(f"predictions:{name}", f"predictions of {name}") for name in self._listing.models]

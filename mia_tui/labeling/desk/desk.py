@@ -21,6 +21,7 @@ from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
+from mia_tui.labeling.lock import LockedError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
 from mia_tui.project import Project
@@ -143,7 +144,7 @@ class Desk:
         colors = class_colors(self.project)
         try:
             store = FrameStore(path, *size, colors=colors, clock=self._time)
-        except MiaError as error:
+        except LockedError as error:
             store = FrameStore(path, *size, colors=colors, read_only=True)
             self.read_only = str(error)
         self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))
