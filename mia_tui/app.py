@@ -29,7 +29,6 @@ SCREEN_CLASSES = {
     "training": "TrainingScreen",
     "runs": "RunsScreen",
     "results": "ResultsScreen",
-    IMAGE_CLASSES: "ClassifyScreen",
 }
 """Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""
 

@@ -76,7 +76,6 @@ class LabelScreen(ImageScreen):
         Action("z_previous", "pageup", "Previous z", "Images", method="step_plane", args=(0, -1)),
         Action("model", "M", "Predictions of a model", "Decide", more="Work on the predictions of a model"),
         Action("classes", "C", "Classes", "Classes", more="Names, colours, keys and order of the classes"),
-        Action("classes", "C", "Classes", "Classes", more="Names, colours, keys and order of the classes"),
         Action("accept_everywhere", "ctrl+t", "Accept all images above a score", "Decide"),
         Action("scores", "number_sign", "Scores on or off", "View"),
         Action("labels", "o", "Labels on or off", "View"),
@@ -517,14 +516,6 @@ class LabelScreen(ImageScreen):
         self._show_labels = not self._show_labels
         self._trace()
         self.rebuild()
-
-    async def action_classes(self) -> None:
-        """The frame is taken off the desk meanwhile: a change of classes may go through its label file, too."""
-        from mia_tui.screens.classes import ClassesScreen
-
-        await self._close_desk()
-        key = None if self._ref is None else self._ref.key
-        self.app.push_screen(ClassesScreen(key), lambda _: None)  # on_screen_resume opens the frame again
 
     async def action_classes(self) -> None:
         """The frame is taken off the desk meanwhile: a change of classes may go through its label file, too."""
