@@ -37,7 +37,7 @@ from mia_tui.formats.report import (
     numbered_classes,
     shown,
 )
-from mia_tui.imaging.image import open_ref
+from mia_tui.imaging.image import ImageInfo, open_ref
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import area_mask, class_image, fill, shapes_from_labels
 from mia_tui.labeling.store import read_frame
@@ -92,11 +92,10 @@ def import_mia(project: Project, source: Path, *, split: str = "train", replace:
     for name, count in labels.others.items():
         task = next(task for task, folder in FOLDERS.items() if folder == name)
         report.notes.append(f"{count} files in {name} were not imported: a {task} project takes them")
-    by_image = groupby(labels.found, key=lambda found: found.slot.ref.key)
-    for key, found in by_image:
+    for key, group in groupby(labels.found, key=lambda found: found.slot.ref.key):
+        found = list(group)
         try:
-            with open_ref(project, project.image(key)) as image:
-                info = image.info
+            info = _info(report, key, found)
         except MiaError as error:
             report.problems.append(str(error))
             continue
@@ -104,6 +103,30 @@ def import_mia(project: Project, source: Path, *, split: str = "train", replace:
             for frame, path in _chosen(report, each, pages_of(each.slot, info)):
                 _import_one(report, key, frame, path, info.sizes[3:], replace)
     return report.finish(replace)
+
+
+def _info(report: ImportReport, key: str, found: list[Found]) -> ImageInfo:
+    """What is known of an image. Where its labels say that its colours are the pages of a stack, its axes are set so.
+
+    Some programs write a stack of three or four grey pages as one colour picture, plane after plane.
+    """
+    project = report.project
+    with open_ref(project, project.image(key)) as image:
+        info = image.info
+    pages = {page for each in found for page in each.by_page} | {n - 1 for each in found for n in each.collective}
+    colours = info.shape[0] if info.axes == "SYX" and key not in project.axes else 0
+    if not 0 < max(pages, default=0) < colours:
+        return info
+    if any(labelled == key for labelled, _ in project.frames_under("labels")):
+        raise MiaError(
+            f"MIA's labels of {key} are for {max(pages) + 1} pages, but it is read as a colour picture and has labels "
+            f'as such. Remove those and set "{key}" = "TYX" under [axes] in project.toml.'
+        )
+    report.project = dataclasses.replace(project, axes={**project.axes, key: "TYX"})
+    report.project.save()
+    report.notes.append(f"{key} looks like a colour picture, but has MIA's labels of a stack: its axes were set to TYX")
+    with open_ref(report.project, report.project.image(key)) as image:
+        return image.info
 
 
 def _chosen(report: ImportReport, found: Found, frames: list[str]) -> Iterator[tuple[str, Path]]:
@@ -196,7 +219,8 @@ def _outline(item: Contour, size: Size) -> BaseGeometry | None:
     """The outline of a contour's pixels; None when none of them is in the image."""
     rows, columns, mask = pixels_of(item, size)
     shapes = shapes_from_labels(mask.astype(np.uint8)) if mask.size else {}
-    return shapely.transform(shapes[1], lambda xy: xy + [columns.start, rows.start]) if shapes else None
+    origin = np.array([columns.start, rows.start])
+    return shapely.transform(shapes[1], lambda xy: xy + origin) if shapes else None
 
 
 def _areas(path: Path, found: MiaLabels, size: Size) -> tuple[BaseGeometry, ...]:
@@ -219,9 +243,9 @@ def export_mia(project: Project, dest: Path, *, source: str = "labels", split: s
     """Write label folders as the original MIA keeps them: `dest/<folder of the image>/Segmentation_labels/<stem>.npz`.
 
     The folder follows the project's task. Put it beside the images and the original finds it. Every object is a contour
-    of its own; the original joins touching objects of one class when it next redraws them. Where objects of different
-    classes overlap, the parts that do not show are cut, because the original always shows the higher class. What it would
-    drop as too small is left out and said.
+    of its own; the original joins touching objects of one class when it next redraws them. Where an object lies over
+    one of a higher class, that one is cut, because the original always shows the higher class. What it would drop as
+    too small is left out and said.
 
     Parameters
     ----------

@@ -65,8 +65,8 @@ class MiaLabels:
     @property
     def highest_class(self) -> int:
         """The highest number of a class in the file."""
-        numbers = [item.label_class for item in (*self.contours, *self.dots)]
-        return max([self.image_class, *numbers])
+        contours = (item.label_class for item in self.contours)
+        return max(self.image_class, *contours, *(dot.label_class for dot in self.dots), 0)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -297,7 +297,8 @@ def contours_of(mask: NDArray[np.bool_], offset: tuple[int, int]) -> list[tuple[
     import cv2
 
     lines, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    points = [line.reshape(-1, 2).astype(np.int64) + [offset[1], offset[0]] for line in lines]
+    origin = np.array([offset[1], offset[0]])
+    points = [line.reshape(-1, 2).astype(np.int64) + origin for line in lines]
     parents = [] if tree is None else tree.reshape(-1, 4)[:, 3].tolist()
     holes: dict[int, list[Pixels]] = {}
     for line, parent in zip(points, parents, strict=True):
