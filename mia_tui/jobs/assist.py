@@ -142,8 +142,14 @@ class AssistClient:
             Its `result()` is the answer, or raises a `MiaError` for the user, or `CancelledError` when the question
             was superseded or `cancel()` was called on it.
         """
-        number = next(self._numbers)
-        question = _Question(number, request, request_message(request, number), Future(), progress)
+        number, future = next(self._numbers), Future[AssistAnswer]()
+        try:
+            if not request.entry.ready:
+                raise MiaError(f"{request.entry.name} is not ready: {request.entry.reason}")
+            question = _Question(number, request, request_message(request, number), future, progress)
+        except MiaError as error:
+            future.set_exception(error)
+            return future
         with self._lock:
             older = [q for q in self._questions.values() if q.request.entry.name == request.entry.name]
             for q in older:
@@ -153,9 +159,9 @@ class AssistClient:
             helper.post(question.message)  # the helper itself drops the older ones when it gets this
         for q in older:
             q.future.cancel()
-        question.future.add_done_callback(lambda future: self._given_up(number) if future.cancelled() else None)
+        future.add_done_callback(lambda done: self._given_up(number) if done.cancelled() else None)
         self._tell_changed()
-        return question.future
+        return future
 
     def close(self) -> None:
         """End the helper and give its memory back; open questions are cancelled. A later question starts it again."""
@@ -285,25 +291,21 @@ class _Helper:
 
     def _live(self) -> None:
         kills = oom_kills()
-        folder, begin, why = None, 0, ""
+        folder, begin, fault, trouble = None, 0, "", "ended"
         try:
             folder = private_folder()
             address, key = str(folder / "s"), os.urandom(32)
             begin = self._launch(address, key)
-            with self._connect(address, key) as connection:
-                threading.Thread(target=self._write, args=(connection,), daemon=True, name="assist writer").start()
-                self._listen(connection)
+            self._talk(self._connect(address, key))
         except MiaError as error:
-            why = str(error)
+            fault = str(error)
         except (OSError, EOFError, AuthenticationError) as error:
-            why = f"cannot be reached ({type(error).__name__}: {error})"
+            trouble = f"cannot be reached ({type(error).__name__}: {error})"
         finally:
-            self._outgoing.put(None)
             code = self._bury()
             if folder is not None:
                 _remove(folder)
-        if not self._left:
-            why = self._why or _death(code, begin, kills) or why or "ended"
+        why = self._why or fault or _death(code, begin, kills) or trouble
         self.client._ended(self, "" if self._left else why)
 
     def _launch(self, address: str, key: bytes) -> int:
@@ -331,7 +333,19 @@ class _Helper:
             with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
                 return Client(address, family="AF_UNIX", authkey=key)
             time.sleep(0.02)
-        raise MiaError("ended before it began")
+        raise EOFError("it ended before it began")
+
+    def _talk(self, connection: Connection) -> None:
+        """Write and read until it is over; the process is gone afterwards."""
+        writer = threading.Thread(target=self._write, args=(connection,), daemon=True, name="assist writer")
+        writer.start()
+        try:
+            self._listen(connection)
+        finally:
+            self._outgoing.put(None)
+            self._bury()  # a writer that is stuck in a full socket comes free
+            writer.join()
+            connection.close()
 
     def _listen(self, connection: Connection) -> None:
         """Read until the helper leaves, dies, or is silent for too long while questions are open."""
@@ -371,7 +385,7 @@ class _Helper:
         while (message := self._outgoing.get()) is not None:
             try:
                 connection.send_bytes(pack(message))
-            except (OSError, ValueError):  # it has gone or is going: the reader finds out
+            except OSError:  # it has gone or is going: the reader finds out
                 return
 
     def _bury(self) -> int | None:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.assist.ladders import level_sets
 from mia_tui.engine.assist.messages import AssistAnswer, AssistRequest, Box, EdgeMap, Prompt, Proposal
-from mia_tui.engine.assist.models import Tell, check_real, first_line
+from mia_tui.engine.assist.models import Tell, check_real, one_line
 from mia_tui.engine.assist.planes import Plane, clip_box
 from mia_tui.engine.assist.registry import Card, read_card
 from mia_tui.engine.assist.windows import edges_by_tiles
 from mia_tui.errors import MiaError
 
+CHECK_CARD = "Does its card (kind, size, mean) say what it was made for?"
 Points = Sequence[tuple[float, float]]
 
 
@@ -46,7 +47,7 @@ class Exported:
                 network = torch.jit.load(str(card.file), map_location=device).eval()  # type: ignore[no-untyped-call]
         except Exception as error:  # zip, pickle, JSON and C++ errors of many kinds
             kind = "torch.export (.pt2)" if card.file.suffix == ".pt2" else "TorchScript (.pt)"
-            raise MiaError(f"{card.file} cannot be read as a {kind} file: {first_line(error)}") from None
+            raise MiaError(f"{card.file} cannot be read as a {kind} file: {one_line(error)}") from None
         return cls(card, network, device)
 
     def answer(self, request: AssistRequest, plane: Plane, tell: Tell) -> AssistAnswer:
@@ -124,12 +125,12 @@ class Exported:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a stranger's network throws
-            shape = tuple(tensor.shape)
-            text = f"{self.card.file} failed on an input of shape {shape}: {first_line(error)}"
-            raise MiaError(f"{text}. Does its card (kind, size, mean) say what it was made for?") from error
+            text = f"{self.card.file} failed on an input of shape {tuple(tensor.shape)}: {one_line(error)}"
+            raise MiaError(f"{text}. {CHECK_CARD}") from error
         expected = (1, 1, self.card.size, self.card.size)
         if tuple(result.shape) != expected:
-            raise MiaError(f"{self.card.file} answered with shape {tuple(result.shape)} instead of {expected}")
+            text = f"{self.card.file} answered with shape {tuple(result.shape)} instead of {expected}"
+            raise MiaError(f"{text}. {CHECK_CARD}")
         if self.card.output == "logits":
             result = result.sigmoid()
         found: NDArray[np.float32] = np.nan_to_num(result[0, 0].numpy(), nan=0.0).clip(0, 1)

@@ -172,12 +172,26 @@ Message = tuple[dict[str, Any], list[NDArray[Any]]]
 
 
 def pack(message: Message) -> bytes:
-    """A message as bytes."""
+    """A message as bytes.
+
+    Raises
+    ------
+    MiaError
+        When it is longer than `LARGEST`.
+    """
     head, arrays = message
+    check_size(arrays)
     plain = [np.ascontiguousarray(array) for array in arrays]
     listed = [[array.dtype.str, array.shape] for array in plain]
     text = json.dumps({**head, "arrays": listed}).encode()
     return b"".join([struct.pack("<I", len(text)), text, *(array.data.cast("B") for array in plain if array.size)])
+
+
+def check_size(arrays: Sequence[NDArray[Any]]) -> None:
+    """Refuse arrays that the other end would not take."""
+    size = sum(array.nbytes for array in arrays)
+    if size > LARGEST // 2:
+        raise MiaError(f"{size / 2**20:.0f} MB are too much to send at once: ask about a smaller part of the image")
 
 
 def unpack(data: bytes) -> Message:
@@ -213,7 +227,7 @@ def _array(data: bytes, position: int, dtype: np.dtype[Any], shape: tuple[int, .
 
 
 def request_message(request: AssistRequest, number: int) -> Message:
-    """A request as a message with the number under which it is answered."""
+    """A request as a message with the number under which it is answered; a MiaError when its pixels are too many."""
     head: dict[str, Any] = {
         "type": "ask", "id": number, "name": request.entry.name, "kind": request.entry.kind,
         "file": str(request.entry.file), "view": request.view, "channels": request.channels,
@@ -223,6 +237,7 @@ def request_message(request: AssistRequest, number: int) -> Message:
     if isinstance(plane, PlaneRef):
         head["plane"] = {"project": str(plane.project), "key": plane.key, "t": plane.t, "z": plane.z}
     elif plane is not None:
+        check_size([plane.values])
         head["plane"] = {"name": plane.name, "rgb": plane.rgb}
         return head, [plane.values]
     return head, []

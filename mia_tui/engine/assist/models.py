@@ -112,7 +112,9 @@ def check_real(path: Path) -> None:
         raise MiaError(f"{path} holds no model but a web page or a git-lfs pointer. Copy the real file.")
 
 
-def first_line(error: BaseException) -> str:
-    """What an exception says, in one line for a person."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+def one_line(error: BaseException) -> str:
+    """What an exception says, in one line for a person. TorchScript puts that last, under its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1 if "TorchScript" in lines[0] else 0][:300]

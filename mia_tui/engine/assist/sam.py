@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mia_tui.engine.assist.exported import clicks_of
 from mia_tui.engine.assist.ladders import MIN_AREA, ladder, outline_of
 from mia_tui.engine.assist.messages import AssistAnswer, AssistRequest, Box, Prompt, Proposal, Rung
-from mia_tui.engine.assist.models import Tell, first_line
+from mia_tui.engine.assist.models import Tell, one_line
 from mia_tui.engine.assist.planes import Plane, Recent, clip_box
 from mia_tui.engine.assist.registry import SAM_CLASSES
 from mia_tui.errors import MiaError
@@ -44,13 +44,14 @@ class Sam:
             import transformers
         except ImportError:
             raise MiaError('SAM models need transformers: pip install "mia-tui[sam]"') from None
+        transformers.utils.logging.disable_progress_bar()
         try:
             config = transformers.AutoConfig.from_pretrained(path, local_files_only=True)
             model_class = getattr(transformers, SAM_CLASSES[config.model_type])
             network = model_class.from_pretrained(path, local_files_only=True, dtype=torch.float32)
-            side = network.config.vision_config.image_size
+            side = network.config.prompt_encoder_config.image_size
         except Exception as error:  # OSError, KeyError, safetensors' own, AttributeError of an old transformers
-            reason = f"{type(error).__name__}: {first_line(error)}"
+            reason = f"{type(error).__name__}: {one_line(error)}"
             raise MiaError(f"the SAM model in {path} cannot be loaded ({reason}). Copy the folder again.") from None
         return cls(network, side if isinstance(side, int) else int(side[0]), device)
 
