@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.app import App, SystemCommand
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -17,7 +18,9 @@ from mia_tui.keymap import load_keymap
 from mia_tui.labeling import opening
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
+from mia_tui.terminal import Examined, examine
 from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.driver import guarded
 
 IMAGE_CLASSES = "labeling.image_class"
 """The labelling screen of classification projects."""
@@ -68,9 +71,8 @@ class MiaApp(App[None]):
     ----------
     project : Path, optional
         Project folder to open; without it the projects screen comes first.
-    graphics : str
-        "cells", "kitty" or "sixel": how a still picture is drawn, as `widgets.still.prepare_graphics` chose it before
-        the app starts. "auto" draws cells.
+    examined : Examined, optional
+        What was found out about the terminal before the app starts; without it pictures are drawn in cells.
 
     Raises
     ------
@@ -81,9 +83,10 @@ class MiaApp(App[None]):
     TITLE = "mia-tui"
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, project: Path | None = None, graphics: str = "auto") -> None:
+    def __init__(self, project: Path | None = None, examined: Examined | None = None) -> None:
         self.project: Project | None = None if project is None else opening.open_project(project)
-        self.graphics = graphics
+        self.examined = examined
+        self.graphics = "cells" if examined is None else examined.record.painter
         start = "projects" if project is None else "browser"
         self.DEFAULT_MODE = start  # type: ignore[misc]
         super().__init__()
@@ -119,6 +122,9 @@ class MiaApp(App[None]):
                 self.notify(str(error), severity="warning", markup=False)
 
         self.run_worker(run(), group="settings")
+
+    def get_driver_class(self) -> type[Driver]:
+        return guarded(super().get_driver_class())
 
     # ---- between screens --------------------------------------------------------------------------------------------
 
@@ -207,7 +213,11 @@ def run(project: Path | None, graphics: str = "auto") -> None:
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise MiaError("mia-tui needs a terminal. Without one use the commands: mia-tui --help lists them.")
-    from mia_tui.widgets.still import prepare_graphics
-
     wanted = load_settings()[0].graphics if graphics == "auto" else graphics
-    MiaApp(project, prepare_graphics(wanted, os.environ)).run()
+    examined = examine(wanted)
+    if examined.record.colors == "truecolor":
+        os.environ["COLORTERM"] = "truecolor"  # plain SSH does not forward it, and Rich would show 26 greys
+    try:
+        MiaApp(project, examined).run()
+    finally:
+        examined.restore()

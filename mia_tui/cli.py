@@ -441,10 +441,10 @@ def open_terminal(project: Path | None, graphics: str) -> None:
 
 
 def _opens_terminal(arguments: list[str]) -> bool:
-    """Whether `mia-tui ARGUMENTS` means the interface: no command, only perhaps a project and --graphics."""
+    """Whether `mia-tui ARGUMENTS` means the interface: no command, only perhaps a project and how to draw."""
     if arguments and arguments[0] in {*COMMANDS, "--help", "-h", "--version"}:
         return False
-    return not arguments or arguments[0] == "--graphics" or Path(arguments[0]).exists()
+    return not arguments or arguments[0] in ("--graphics", "--ascii") or Path(arguments[0]).exists()
 
 
 def _run_command(arguments: list[str]) -> None:
@@ -466,14 +466,16 @@ COMMANDS = [str(c.name or (c.callback.__name__ if c.callback else "")) for c in 
 
 
 def _terminal_arguments(arguments: list[str]) -> tuple[Path | None, str]:
-    graphics = "auto"
-    rest = list(arguments)
+    from mia_tui.terminal.record import GRAPHICS
+
+    graphics = "ascii" if "--ascii" in arguments else "auto"
+    rest = [argument for argument in arguments if argument != "--ascii"]
     if "--graphics" in rest:
         place = rest.index("--graphics")
         graphics = rest[place + 1] if place + 1 < len(rest) else ""
         del rest[place : place + 2]
-    if len(rest) > 1 or graphics not in ("auto", "cells", "kitty", "sixel"):
-        say("usage: mia-tui [PROJECT] [--graphics auto|cells|kitty|sixel]")
+    if len(rest) > 1 or graphics not in GRAPHICS:
+        say(f"usage: mia-tui [PROJECT] [--graphics {'|'.join(GRAPHICS)}] [--ascii]")
         raise SystemExit(2)
     return (Path(rest[0]) if rest else None), graphics
 

@@ -52,7 +52,8 @@ class Settings:
     theme : str
         Name of the colour theme; chosen in the command palette.
     graphics : str
-        How pictures are drawn: "auto", "kitty", "sixel" or "cells". The command line's `--graphics` goes before it.
+        How pictures are drawn: "auto", "kitty", "placeholders", "sixel", "cells" or "ascii". The command line's
+        `--graphics` goes before it.
     """
 
     theme: str = "mia-dark"

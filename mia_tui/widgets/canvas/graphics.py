@@ -45,6 +45,11 @@ class BasePicture:
         picture: npt.NDArray[np.uint8] = _grey_if_it_is(self.display(self.pyramid.level(number)))
         return picture
 
+    def part(self, number: int, rows: slice, columns: slice) -> "npt.NDArray[np.uint8]":
+        """Some rows and columns of the picture halved `number` times: (H, W) when it is grey, else (H, W, 3)."""
+        picture: npt.NDArray[np.uint8] = _grey_if_it_is(self.display(self.pyramid.level(number)[:, rows, columns]))
+        return picture
+
     def sample(self, view: View, dots: tuple[int, int]) -> "tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]":
         """What a view shows in `dots` (high, wide) pixels per cell, from the fitting level.
 
