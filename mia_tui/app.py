@@ -17,6 +17,7 @@ from mia_tui.keymap import load_keymap
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.canvas.wire import Wired
 
 SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
@@ -57,7 +58,7 @@ THEME = Theme(
 )
 
 
-class MiaApp(App[None]):
+class MiaApp(Wired, App[None]):
     """mia-tui in the terminal.
 
     Parameters
