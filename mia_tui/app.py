@@ -20,6 +20,7 @@ from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.terminal import Examined, examine
 from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.canvas.wire import Wired
 from mia_tui.widgets.driver import guarded
 
 IMAGE_CLASSES = "labeling.image_class"
@@ -64,7 +65,7 @@ THEME = Theme(
 )
 
 
-class MiaApp(App[None]):
+class MiaApp(Wired, App[None]):
     """mia-tui in the terminal.
 
     Parameters

@@ -17,6 +17,7 @@ from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import LABELLED, PREDICTED, ImageTree, Listing, list_images
 from mia_tui.widgets.actions import WIDE
 from mia_tui.widgets.canvas.widget import ImageCanvas
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -87,14 +88,14 @@ class BrowserScreen(ImageScreen):
                 yield ImageTree()
                 yield Static(f"{LABELLED} labels  {PREDICTED} predictions", id="legend")
             with Vertical(id="main"):
-                yield Static(id="info", classes="line", markup=False)
+                yield Line(id="info", classes="line", markup=False)
                 yield ImageCanvas("Looking for images …")
                 if self.host.graphics in ("kitty", "sixel"):
                     from mia_tui.widgets.still import Still
 
                     yield Still()
-                yield Static(id="readout", classes="line")
-                yield Static(id="overlays", classes="line")
+                yield Line(id="readout", classes="line")
+                yield Line(id="overlays", classes="line")
 
     def on_mount(self) -> None:
         if self.app.size.width < WIDE:
@@ -181,6 +182,10 @@ class BrowserScreen(ImageScreen):
         by_key = bool(self.app.no_color) and len(self.project.classes) > 1
         marks = [marks_of(overlay, self.project, ids=self._show_ids, classes=by_key) for overlay, _ in seen[-1:]]
         return layers, tuple(mark for group in marks for mark in group), None
+
+    def on_image_canvas_moved(self) -> None:
+        if self.has_class("-still"):
+            self.update_lines()
 
     def update_lines(self) -> None:
         try:

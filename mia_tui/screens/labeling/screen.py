@@ -19,6 +19,7 @@ from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
 from mia_tui.widgets.actions import COMMON, MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
+from mia_tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -111,11 +112,11 @@ class LabelScreen(ImageScreen):
         self._dragged: tuple[tuple[float, float], ...] = ()
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="info", classes="line", markup=False)
+        yield Line(id="info", classes="line", markup=False)
         yield ImageCanvas("Looking for images …")
-        yield Static(id="classes", classes="line")
-        yield Static(id="state", classes="line")
-        yield Static(id="readout", classes="line")
+        yield Line(id="classes", classes="line")
+        yield Line(id="state", classes="line")
+        yield Line(id="readout", classes="line")
         yield Static(id="menu")
 
     @classmethod
