@@ -37,6 +37,7 @@ class BrowserScreen(ImageScreen):
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("next", "n", "Next", "Images", show=True, more="Next image"),
         Action("previous", "p", "Previous", "Images", show=True, more="Previous image"),
+        Action("label", "enter", "Label", "Images", show=True, more="Label this image"),
         Action("tree", "b", "List", "Images", show=True, more="List of images on or off"),
         Action("refresh", "R", "Look for new images and predictions", "Images"),
         Action("t_next", "full_stop", "Next frame in time", "Planes", method="step_plane", args=(1, 0)),
@@ -217,7 +218,7 @@ class BrowserScreen(ImageScreen):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id in ("next", "previous", "tree") and not self._listing.refs:
+        if action_id in ("next", "previous", "tree", "label") and not self._listing.refs:
             return "The project has no images yet."
         if action_id in ("model",) and not self._listing.models:
             return "No model has predicted anything yet. P predicts, g t trains a model."
@@ -232,6 +233,9 @@ class BrowserScreen(ImageScreen):
             if (t if action_id[0] == "t" else z) == 1:
                 return f"This image has one {'frame in time' if action_id[0] == 't' else 'z plane'}."
         return super().disabled_reason(action_id)
+
+    def action_label(self) -> None:
+        self.host.go("labeling", key=self._key, t=self._t, z=self._z)
 
     def action_next(self) -> None:
         self._step(1)

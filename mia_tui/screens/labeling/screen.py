@@ -204,6 +204,7 @@ class LabelScreen(ImageScreen):
 
     def _open_wanted(self) -> None:
         wanted, self._wanted = self._wanted, {}
+        self._loading = True
         keys = [ref.key for ref in self._refs]
         if wanted.get("key") in keys:
             self._at = keys.index(str(wanted["key"]))
