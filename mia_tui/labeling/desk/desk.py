@@ -371,6 +371,8 @@ class Desk:
                 drag(self, path, shift=shift, ctrl=ctrl)
         except MiaError as error:
             self.warn(str(error))
+        finally:
+            self._end()
 
     def put(self, y: float, x: float) -> None:
         """A place, (y, x) in image pixels, for the mode on top that takes one, else for the tool in hand."""
