@@ -2,6 +2,7 @@
 
 import fcntl
 import glob
+import itertools
 import os
 from pathlib import Path
 
@@ -24,10 +25,15 @@ def take_lock(path: Path) -> int:
     """
     lock = path.with_suffix(".lock")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        left_behind = lock.exists()
-        while True:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        for attempt in itertools.count():
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            left_behind = lock.exists()
+            try:
+                handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # another window has just taken the empty folder away
+                if attempt == 100:
+                    raise
+                continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _same_file(handle, lock):

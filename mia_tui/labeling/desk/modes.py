@@ -111,12 +111,12 @@ class HintMode(Mode):
     _shown: set[Target] = field(default_factory=set)
 
     def entered(self, desk: "Desk") -> None:
-        self.further(desk)
+        self._next_page(desk)
         if not self.hints:
             desk.leave()
             desk.say("There is nothing in view to choose. Pan, zoom out (-) or press f.")
 
-    def further(self, desk: "Desk") -> None:
+    def _next_page(self, desk: "Desk") -> None:
         """Letters for those that had none yet; when all had some, for the first ones again."""
         self.typed = ""
         targets = list(self.targets(desk))
@@ -134,6 +134,10 @@ class HintMode(Mode):
             return False
         self._type(desk, key.lower())
         return True
+
+    def further(self, desk: "Desk") -> None:
+        """Letters for the targets that have none yet; after the last ones the first again."""
+        self._next_page(desk)
 
     def _type(self, desk: "Desk", letter: str) -> None:
         typed = self.typed + letter
@@ -263,5 +267,13 @@ class CountMode(Mode):
             self.digits = (self.digits + key)[:4]
             desk.count = int(self.digits)
             return True
+        if key == "backspace":
+            self.back(desk)
+            return True
         desk.leave(keep_count=True)
         return False
+
+    def back(self, desk: "Desk") -> None:
+        """Take the last digit back."""
+        self.digits = self.digits[:-1]
+        desk.count = int(self.digits or 0)
