@@ -2,7 +2,6 @@
 
 import fcntl
 import glob
-import itertools
 import os
 from pathlib import Path
 
@@ -25,13 +24,15 @@ def take_lock(path: Path) -> int:
     """
     lock = path.with_suffix(".lock")
     try:
-        for attempt in itertools.count():
+        attempts = 0
+        while True:
             lock.parent.mkdir(parents=True, exist_ok=True)
             left_behind = lock.exists()
             try:
                 handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
             except FileNotFoundError:  # another window has just taken the empty folder away
-                if attempt == 100:
+                attempts += 1
+                if attempts == 100:
                     raise
                 continue
             try:

@@ -247,10 +247,9 @@ class Desk:
 
     def press(self, key: str) -> bool:
         """Take one key; False when it means nothing here. What went wrong is in `message`."""
-        taken = True
         with self._doing():
-            taken = self._press(key)
-        return taken
+            return self._press(key)
+        return True  # it went wrong
 
     def _press(self, key: str) -> bool:
         if key == "escape":
