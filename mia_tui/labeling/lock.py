@@ -24,10 +24,17 @@ def take_lock(path: Path) -> int:
     """
     lock = path.with_suffix(".lock")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        left_behind = lock.exists()
+        attempts = 0
         while True:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            left_behind = lock.exists()
+            try:
+                handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # another window has just taken the empty folder away
+                attempts += 1
+                if attempts == 100:
+                    raise
+                continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _same_file(handle, lock):

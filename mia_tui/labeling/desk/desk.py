@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -174,7 +175,7 @@ class Desk:
         finally:
             if frame is not None:
                 frame.store.close()
-                _remove_empty(frame.store)
+                _remove_empty(frame.store, self.project.source_folder("labels"))
 
     @property
     def opened(self) -> OpenFrame:
@@ -231,16 +232,24 @@ class Desk:
         self.message, self.warning = "", False
         self._pressed = round(max(time.time(), self._pressed + 1e-5), 6)
 
-    def press(self, key: str) -> bool:
-        """Take one key; False when it means nothing here. What went wrong is in `message`."""
+    @contextmanager
+    def _doing(self) -> Iterator[None]:
+        """Something that a key, a click or a row of the help asks for: what goes wrong with it is in `message`."""
         self._begin()
         try:
-            return self._press(key)
+            yield
         except MiaError as error:
             self.warn(str(error))
-            return True
+        except shapely.errors.GEOSException as error:
+            self.warn(f"The outlines there cannot be worked with: {error}")
         finally:
             self._end()
+
+    def press(self, key: str) -> bool:
+        """Take one key; False when it means nothing here. What went wrong is in `message`."""
+        with self._doing():
+            return self._press(key)
+        return True  # it went wrong
 
     def _press(self, key: str) -> bool:
         if key == "escape":
@@ -291,16 +300,11 @@ class Desk:
 
     def perform(self, name: str) -> None:
         """As `do`, for a click or the palette: what goes wrong is in `message`."""
-        self._begin()
-        try:
+        with self._doing():
             if ROWS[name].action.context == "":
                 while self.modes:
                     self.leave()
             self.do(name)
-        except MiaError as error:
-            self.warn(str(error))
-        finally:
-            self._end()
 
     def reason(self, name: str) -> str | None:
         """Why an action cannot be done now; None when it can."""
@@ -345,8 +349,7 @@ class Desk:
 
     def click(self, y: float, x: float) -> None:
         """A click: chooses the object that is there; elsewhere it is a place for the mode or the tool in hand."""
-        self._begin()
-        try:
+        with self._doing():
             there = self.at(y, x) if not self.modes else None
             if there is not None:
                 self.current = there
@@ -354,23 +357,16 @@ class Desk:
                 self.warn(f"Open for viewing only: {self.read_only}")
             else:
                 self.put(y, x)
-        except MiaError as error:
-            self.warn(str(error))
-        finally:
-            self._end()
 
     def drag(self, path: list[tuple[float, float]], *, shift: bool = False, ctrl: bool = False) -> None:
         """The mouse was drawn along (y, x) with its button pressed."""
         from mia_tui.labeling.desk.tools.freehand import drag
 
-        self._begin()
-        try:
+        with self._doing():
             if self.read_only:
                 self.warn(f"Open for viewing only: {self.read_only}")
             else:
                 drag(self, path, shift=shift, ctrl=ctrl)
-        except MiaError as error:
-            self.warn(str(error))
 
     def put(self, y: float, x: float) -> None:
         """A place, (y, x) in image pixels, for the mode on top that takes one, else for the tool in hand."""
@@ -452,15 +448,14 @@ class Desk:
         return None
 
     def overlapping(self, geometry: BaseGeometry, but: Sequence[int] = ()) -> list[LabelObject]:
-        """The labels whose area shares some with a geometry, without those of the ids `but`."""
+        """The labels whose boxes meet the box of a geometry, without points and those of the ids `but`."""
         others = [item for item in self.labels.objects.values() if item.id not in but]
-        if not others:
+        if not others or geometry.is_empty:
             return []
-        shapes = np.array([item.geometry for item in others], dtype=object)
-        shapely.prepare(geometry)
-        return [
-            others[i] for i in np.flatnonzero(shapely.intersects(geometry, shapes) & ~shapely.touches(geometry, shapes))
-        ]
+        left, top, right, bottom = geometry.bounds
+        boxes = shapely.bounds(np.array([item.geometry for item in others], dtype=object))
+        meets = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
+        return [others[i] for i in np.flatnonzero(meets) if others[i].geometry.geom_type != "Point"]
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
@@ -542,7 +537,8 @@ def _told(texts: Iterable[str | None]) -> str | None:
     return ", ".join(text if n == 1 else f"{text}, {n} times" for text, n in counts.items()) or None
 
 
-def _remove_empty(store: FrameStore) -> None:
-    """Take away the folder that opening for labelling made, when nothing was labelled."""
+def _remove_empty(store: FrameStore, labels: Path) -> None:
+    """Take away the folders that opening for labelling made, when nothing was labelled."""
     with suppress(OSError):
-        store.path.parent.rmdir()
+        for folder in store.path.relative_to(labels).parents:
+            (labels / folder).rmdir()
