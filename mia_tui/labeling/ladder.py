@@ -1,0 +1,79 @@
+"""Several outlines for one object, each inside the next: one key grows or shrinks the proposal by a rung."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.labeling.window import Floats, Mask, Window
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Nested outlines.
+
+    Attributes
+    ----------
+    rungs : tuple of shapely geometries
+        From the smallest to the largest, no two alike, each within the next. At least one.
+    best : int
+        Index of the rung to propose first.
+    """
+
+    rungs: tuple[BaseGeometry, ...]
+    best: int
+
+    @property
+    def proposal(self) -> BaseGeometry:
+        return self.rungs[self.best]
+
+
+def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window, step: float = 1.0) -> Ladder | None:
+    """A ladder of masks of a window that grow from one to the next; None when all are empty.
+
+    What one mask has and a later one lacks is added to the later one, so that the rungs are nested. From the best rung
+    on, down and up, a rung is left out unless its area differs from its neighbour's by a factor of `step` or more.
+    """
+    nested = np.logical_or.accumulate(np.stack(masks), axis=0)
+    areas = nested.sum(axis=(1, 2))
+    if not areas[-1]:
+        return None
+    best = max(best, int((areas > 0).argmax()))
+    kept = [best]
+    for number in range(best - 1, -1, -1):
+        if areas[number] and areas[kept[0]] > areas[number] and areas[kept[0]] >= step * areas[number]:
+            kept.insert(0, number)
+    chosen = len(kept) - 1
+    for number in range(best + 1, len(masks)):
+        if areas[number] > areas[kept[-1]] and areas[number] >= step * areas[kept[-1]]:
+            kept.append(number)
+    rungs = (window.outline(nested[number]) for number in kept)
+    return Ladder(tuple(rung for rung in rungs if rung is not None), chosen)
+
+
+def edge_contrast(picture: Floats, mask: Mask) -> float:
+    """Mean absolute difference of a picture across the outline of a mask (0 without an outline)."""
+    total, count = 0.0, 0
+    for axis in (0, 1):
+        across = np.diff(mask.view(np.int8), axis=axis) != 0
+        total += float(np.abs(np.diff(picture, axis=axis))[across].sum())
+        count += int(across.sum())
+    return total / count if count else 0.0
+
+
+def component(mask: Mask, at: tuple[int, int]) -> Mask:
+    """The 4-connected part of a mask that holds a pixel, its holes filled; else the pixel alone."""
+    import cv2
+
+    found = np.zeros(mask.shape, np.bool_)
+    if not mask[at]:
+        found[at] = True
+        return found
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    left, top, width, height = boxes[labels[at], :4]
+    part = np.s_[top : top + height, left : left + width]
+    around = np.pad(labels[part] != labels[at], 1, constant_values=True)
+    _, outside = cv2.connectedComponents(around.view(np.uint8), connectivity=4)
+    found[part] = (outside != outside[0, 0])[1:-1, 1:-1]
+    return found
