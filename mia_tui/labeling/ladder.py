@@ -1,7 +1,7 @@
 """Several outlines for one object, each inside the next: one key grows or shrinks the proposal by a rung."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
@@ -23,6 +23,11 @@ class Ladder:
 
     rungs: tuple[BaseGeometry, ...]
     best: int
+
+    def step(self, rungs: int) -> "Ladder | None":
+        """The ladder with a rung so many further up (or down, below 0) as its best one; None past its end."""
+        index = self.best + rungs
+        return replace(self, best=index) if 0 <= index < len(self.rungs) else None
 
     @property
     def proposal(self) -> BaseGeometry:

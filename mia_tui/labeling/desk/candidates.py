@@ -4,33 +4,17 @@ Both are pending until a person accepts them (they become labels), corrects them
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.labeling import review
+from mia_tui.labeling.ladder import Ladder
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
 from mia_tui.project import Project
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """Nested outlines of one object from the smallest to the largest; `at` is the one that is shown."""
-
-    rungs: tuple[BaseGeometry, ...]
-    at: int
-
-    def step(self, rungs: int) -> "Ladder | None":
-        """The ladder a few rungs larger (or smaller, below 0); None past its end."""
-        index = self.at + rungs
-        return replace(self, at=index) if 0 <= index < len(self.rungs) else None
-
-    @property
-    def geometry(self) -> BaseGeometry:
-        return self.rungs[self.at]
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
-from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
+from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
 from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
+from mia_tui.labeling.ladder import Ladder
 from mia_tui.labeling.lock import LockedError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
@@ -29,6 +30,8 @@ from mia_tui.project import Project
 
 SCREEN = "label"
 """What the user's key map calls the desk's actions: `label.<id>`."""
+FEW = 4
+"""So many objects have to be labelled before their size tells something about the next one."""
 TOUCH_PX = 3.0
 """A point within this distance of the place pointed at is meant."""
 
@@ -110,7 +113,7 @@ class Desk:
         self.travel = 0
         self.message, self.warning = "", False
         self.tally = Tally()
-        self.memory: dict[str, Any] = {}
+        self.memory: dict[Any, Any] = {}
         """What tools and proposals remember over images: radius of the brush, threshold, size."""
         self._pressed = 0.0
         self._overtaken: set[float] = set()
@@ -204,10 +207,23 @@ class Desk:
         return self._pending[2]
 
     @cached_property
-    def image(self) -> NDArray[np.float32]:
-        """The image as tools see it: (Y, X) float32, the mean of the channels, NaN as 0."""
-        plane = np.nan_to_num(self.opened.plane.astype(np.float32), posinf=0.0, neginf=0.0)
-        return cast(NDArray[np.float32], plane.mean(axis=0))
+    def image(self) -> NDArray[Any]:
+        """The image as tools see it: (Y, X), or (Y, X, C) of several channels, in the numbers of its file."""
+        plane = self.opened.plane
+        return plane[0] if len(plane) == 1 else np.moveaxis(plane, 0, -1)
+
+    @property
+    def diameter(self) -> float | None:
+        """What the labelled objects of the class in hand measure, in pixels; None as long as there are few."""
+        outlines = [
+            item.geometry.area
+            for item in self.labels.objects.values()
+            if item.label_class == self.class_name and item.geometry.area > 0
+        ]
+        if len(outlines) >= FEW:
+            self.memory["diameter", self.class_name] = float(np.sqrt(np.median(outlines) * 4 / np.pi))
+        found: float | None = self.memory.get(("diameter", self.class_name))
+        return found
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 

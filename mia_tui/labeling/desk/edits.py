@@ -8,8 +8,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from mia_tui.labeling import outline
-from mia_tui.labeling.desk.candidates import Candidate, Ladder
+from mia_tui.labeling.desk.candidates import Candidate
 from mia_tui.labeling.desk.refs import Ref, candidate, label
+from mia_tui.labeling.ladder import Ladder
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.raster import fill
 
