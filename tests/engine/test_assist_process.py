@@ -21,6 +21,7 @@ import tifffile
 import torch
 from assist_models import disc
 from engine_helpers import make_project
+from test_assist import tiny_sam
 from test_models_and_prediction import card, tiny_network
 
 from mia_tui.engine.assist.messages import (
@@ -183,6 +184,18 @@ def test_a_model_of_the_project_proposes_and_writes_nothing(client, tmp_path) ->
     )
     assert answer.objects == expected.objects
     assert sorted(path for path in project.folder.rglob("*")) == before
+
+
+def test_a_sam_in_the_folder_answers_clicks(client, folder) -> None:
+    tiny_sam(folder / "tiny-sam")
+    entry = next(entry for entry in assists(None) if entry.name == "tiny-sam")
+    request = AssistRequest(entry, Pixels(disc()), Prompt(points=(Click(100, 150),)))
+    texts: list[str] = []
+    (found,) = client.ask(request, texts.append).result(WAIT).objects
+    assert texts == ["loading tiny-sam", "embedding the picture, once", "mask"]
+    assert 1 <= len(found.rungs) <= 3
+    assert client.ask(request, texts.append).result(WAIT).objects == (found,)
+    assert texts[3:] == ["mask"]
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------------------------

@@ -273,9 +273,10 @@ def test_the_helper_ends_with_a_crashed_interface(tmp_path) -> None:
     result = subprocess.run(
         [sys.executable, "-P", "-c", CRASH, str(STAND_IN), str(tmp_path / "asked")],
         capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""},
     )  # fmt: skip
     assert result.returncode == -signal.SIGKILL, result.stderr
     helper = json.loads(result.stdout)
     assert helper["session"] == helper["pid"]
     wait_until(lambda: gone(helper["pid"]))
+    assert list(tmp_path.glob("mia-*")) == []
