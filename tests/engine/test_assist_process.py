@@ -40,7 +40,8 @@ from mia_tui.engine.assist.planes import Planes
 from mia_tui.engine.assist.trained import Trained
 from mia_tui.engine.bundle import save_model
 from mia_tui.errors import MiaError
-from mia_tui.jobs.assist import HELPER, AssistClient, assists, log_path
+from mia_tui.jobs.assist import HELPER, AssistClient, assists
+from mia_tui.jobs.assist_process import log_path
 from mia_tui.labeling.raster import fill
 from mia_tui.project import Project
 

@@ -17,8 +17,8 @@ import pytest
 from mia_tui.engine.assist.messages import AssistRequest, Pixels
 from mia_tui.engine.assist.registry import AssistEntry
 from mia_tui.errors import MiaError
-from mia_tui.jobs import assist as client_module
-from mia_tui.jobs.assist import AssistClient, private_folder
+from mia_tui.jobs.assist import AssistClient
+from mia_tui.jobs.assist_process import SOCKET_PATH, private_folder
 
 STAND_IN = Path(__file__).with_name("stand_in_assist.py")
 ROOT = Path(__file__).parents[2]
@@ -245,7 +245,7 @@ def test_the_socket_is_private_and_its_path_short(tmp_path, monkeypatch) -> None
     folder = private_folder()
     try:
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert len(os.fsencode(folder / "s")) <= client_module.SOCKET_PATH
+        assert len(os.fsencode(folder / "s")) <= SOCKET_PATH
     finally:
         folder.rmdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
