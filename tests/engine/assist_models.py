@@ -1,6 +1,7 @@
 """Tiny hand-made networks that do on purpose what large ones learn, exported as a user would, with their cards."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def add(folder: Path, name: str, network: torch.nn.Module, kind: str, suffix: st
         program = torch.export.export(network.eval(), (torch.zeros(1, channels, SIZE, SIZE),))
         torch.export.save(program, str(file))
     else:
-        torch.jit.script(network.eval()).save(str(file))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is on its way out, but files of it exist
+            torch.jit.script(network.eval()).save(str(file))
     path = folder / f"{name}.json"
     values = {"kind": kind, "file": file.name, "size": SIZE, "mean": [0.0], "std": [1.0], **card}
     path.write_text(json.dumps(values))

@@ -21,6 +21,7 @@ import tifffile
 import torch
 from assist_models import disc
 from engine_helpers import make_project
+from test_assist import tiny_sam
 from test_models_and_prediction import card, tiny_network
 
 from mia_tui.engine.assist.messages import (
@@ -39,7 +40,8 @@ from mia_tui.engine.assist.planes import Planes
 from mia_tui.engine.assist.trained import Trained
 from mia_tui.engine.bundle import save_model
 from mia_tui.errors import MiaError
-from mia_tui.jobs.assist import HELPER, AssistClient, assists, log_path
+from mia_tui.jobs.assist import HELPER, AssistClient, assists
+from mia_tui.jobs.assist_process import log_path
 from mia_tui.labeling.raster import fill
 from mia_tui.project import Project
 
@@ -183,6 +185,18 @@ def test_a_model_of_the_project_proposes_and_writes_nothing(client, tmp_path) ->
     )
     assert answer.objects == expected.objects
     assert sorted(path for path in project.folder.rglob("*")) == before
+
+
+def test_a_sam_in_the_folder_answers_clicks(client, folder) -> None:
+    tiny_sam(folder / "tiny-sam")
+    entry = next(entry for entry in assists(None) if entry.name == "tiny-sam")
+    request = AssistRequest(entry, Pixels(disc()), Prompt(points=(Click(100, 150),)))
+    texts: list[str] = []
+    (found,) = client.ask(request, texts.append).result(WAIT).objects
+    assert texts == ["loading tiny-sam", "embedding the picture, once", "mask"]
+    assert 1 <= len(found.rungs) <= 3
+    assert client.ask(request, texts.append).result(WAIT).objects == (found,)
+    assert texts[3:] == ["mask"]
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------------------------

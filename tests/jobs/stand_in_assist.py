@@ -15,6 +15,7 @@ from mia_tui.engine.assist.messages import (
     read_request,
     unpack,
 )
+from mia_tui.engine.assist.server import clear
 
 
 def end_with_starter() -> None:
@@ -29,6 +30,7 @@ def main(mode: str, address: str) -> None:
     threading.Thread(target=end_with_starter, daemon=True).start()
     with Listener(address, family="AF_UNIX", authkey=key) as listener:
         connection = listener.accept()
+    clear(address)
 
     def send(head: dict, arrays: tuple = ()) -> None:
         connection.send_bytes(pack((head, list(arrays))))

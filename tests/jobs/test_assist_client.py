@@ -17,8 +17,8 @@ import pytest
 from mia_tui.engine.assist.messages import AssistRequest, Pixels
 from mia_tui.engine.assist.registry import AssistEntry
 from mia_tui.errors import MiaError
-from mia_tui.jobs import assist as client_module
-from mia_tui.jobs.assist import AssistClient, private_folder
+from mia_tui.jobs.assist import AssistClient
+from mia_tui.jobs.assist_process import SOCKET_PATH, private_folder
 
 STAND_IN = Path(__file__).with_name("stand_in_assist.py")
 ROOT = Path(__file__).parents[2]
@@ -245,7 +245,7 @@ def test_the_socket_is_private_and_its_path_short(tmp_path, monkeypatch) -> None
     folder = private_folder()
     try:
         assert folder.stat().st_mode & 0o777 == 0o700
-        assert len(os.fsencode(folder / "s")) <= client_module.SOCKET_PATH
+        assert len(os.fsencode(folder / "s")) <= SOCKET_PATH
     finally:
         folder.rmdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -273,9 +273,10 @@ def test_the_helper_ends_with_a_crashed_interface(tmp_path) -> None:
     result = subprocess.run(
         [sys.executable, "-P", "-c", CRASH, str(STAND_IN), str(tmp_path / "asked")],
         capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""},
     )  # fmt: skip
     assert result.returncode == -signal.SIGKILL, result.stderr
     helper = json.loads(result.stdout)
     assert helper["session"] == helper["pid"]
     wait_until(lambda: gone(helper["pid"]))
+    assert list(tmp_path.glob("mia-*")) == []

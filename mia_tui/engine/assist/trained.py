@@ -80,8 +80,9 @@ def _ladders(found: FramePrediction, labels: NDArray[np.int32], box: Box, classe
     if labels.size <= LADDER_PIXELS and rungs:
         for level, masks in _level_labels(found.objects.labels, labels, foreground):
             for index, rung in _rungs(masks, foreground, level, box).items():
-                if all(rung[0] != area for area, _ in rungs[index]):  # nested: the same area is the same mask
-                    rungs[index].append(rung)
+                known = rungs.get(index, [rung])
+                if all(rung[0] != area for area, _ in known):  # nested: the same area is the same mask
+                    known.append(rung)
     named = ((rungs[index], classes[int(found.objects.classes[index]) - 1]) for index in rungs)
     return [proposal for proposal in (ladder(*pair) for pair in named) if proposal is not None]
 
