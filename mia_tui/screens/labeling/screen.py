@@ -56,7 +56,7 @@ def _wrong_score(text: str) -> str | None:
 
 def _look(action: Action) -> Action:
     """The look actions with keys that labelling does not need: digits are classes here."""
-    keys = {"darker": "left_parenthesis", "brighter": "right_parenthesis", "channels_all": "alt+0"}
+    keys = {"darker": "alt+comma", "brighter": "alt+full_stop", "channels_all": "alt+0"}
     if action.id.startswith("channel_"):
         return replace(action, keys=f"alt+{action.keys}")
     return replace(action, keys=keys.get(action.id, action.keys))
