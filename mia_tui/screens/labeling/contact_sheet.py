@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
+from mia_tui.project import PREDICT_PREFIX
 from mia_tui.screens.labeling.class_text import progress_line
 from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.canvas import PLAIN, strips
@@ -224,9 +225,11 @@ class SheetScreen(MiaScreen):
             if place in self._pictures:
                 continue
             try:
-                found[place] = thumbnail(wish.project, wish.project.image(place.key), *place.plane, wish.size)
+                ref = wish.project.image(place.key)
+                found[place] = thumbnail(wish.project, ref, *place.plane, wish.size)
             except MiaError as error:
-                found[place] = str(error)
+                root = wish.project.roots["predict" if place.key.startswith(PREDICT_PREFIX) else "train"]
+                found[place] = str(error).replace(f"{root}/", "")
             if time.monotonic() > deadline:
                 break
         return found
@@ -336,6 +339,8 @@ class SheetScreen(MiaScreen):
             return "Nothing is marked. The letters mark pictures."
         if action_id == "take" and self._subject.kind == "open" and self._owner.sticky is None:
             return "Which class does the rest get? Press its digit first."
+        if action_id == "take" and any(place not in self._pictures for place in self._page.places):
+            return "The pictures are still being read."
         return super().disabled_reason(action_id)
 
     def help_rows(self) -> list[tuple[Action, str | None]]:
@@ -399,7 +404,7 @@ class SheetScreen(MiaScreen):
         name, page = self._name_for_rest(), self._page
         if self._subject.kind != "labelled" and name is not None:
             rest = [p for p in page.places if p not in page.marked and p not in page.settled]
-            rest = [p for p in rest if self._owner.labels.get(p) is None]
+            rest = [p for p in rest if self._owner.labels.get(p) is None and not isinstance(self._pictures[p], str)]
             if rest:
                 self._owner.decide(rest, name, f"sheet of {name}" if len(rest) > 1 else "")
         self._turn(1, taken=True)

@@ -50,10 +50,10 @@ class ClassifyScreen(ImageScreen):
         Action("clear", "x,backspace", "Clear", "Class", show=True, more="Take the class away"),
         Action("undo", "u", "Undo", "Class", show=True, more="Undo, over all images and sessions"),
         Action("redo", "U,ctrl+r", "Redo", "Class"),
-        Action("next", "n,space", "Next", "Images", show=True, more="Next image"),
-        Action("previous", "p", "Previous", "Images", more="Previous image"),
-        Action("next_open", "N", "Next unlabelled", "Images", show=True),
-        Action("previous_open", "P", "Previous unlabelled", "Images"),
+        Action("next", "n,space", "Next", "Images", show=True, more="Next image", method="step", args=(1,)),
+        Action("previous", "p", "Previous", "Images", more="Previous image", method="step", args=(-1,)),
+        Action("next_open", "N", "Next unlabelled", "Images", show=True, method="step_open", args=(1,)),
+        Action("previous_open", "P", "Previous unlabelled", "Images", method="step_open", args=(-1,)),
         Action("folder", "F", "Folder", "Many", show=True, more="All unlabelled images of this folder: the last class"),
         Action("folder_all", "ctrl+f", "The same, replacing the classes that are there", "Many"),
         Action("stack", "S", "All unlabelled frames of this image: the last class", "Many"),
@@ -187,6 +187,22 @@ class ClassifyScreen(ImageScreen):
         """Go to a frame, where it exists."""
         if place in self.places:
             self._show(self.places.index(place))
+
+    def step(self, step: int) -> None:
+        if 0 <= self._at + step < len(self.places):
+            self._show(self._at + step)
+        else:
+            self.say("This is the last image." if step > 0 else "This is the first image.")
+
+    def step_open(self, step: int) -> None:
+        """To the next image without a class in this direction."""
+        index = self._at + step
+        while 0 <= index < len(self.places):
+            if self.labels.get(self.places[index]) is None:
+                self._show(index)
+                return
+            index += step
+        self.say(f"No {'later' if step > 0 else 'earlier'} image is unlabelled.")
 
     def frame_shown(self, shown: "ShownFrame") -> None:
         place = self.place

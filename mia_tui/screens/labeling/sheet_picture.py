@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 
@@ -58,8 +59,8 @@ def draw(grid: Grid, tiles: Sequence[Tile], void: tuple[int, int, int], *, mono:
         if tile.picture is not None:
             _paste(sheet, _shrunk(tile.picture, grid, void, mono=mono), top, left, dim=tile.marked, mono=mono)
         middle = top + (grid.height - 1) // 2
-        if tile.note:
-            write(sheet, middle, left + 1, tile.note[: grid.width - 2], DIM)
+        for row, line in enumerate(wrap(tile.note, grid.width - 2)[: grid.height - 1]):
+            write(sheet, top + row, left + 1, line, DIM)
         if tile.marked:
             write(sheet, middle, left + (grid.width - 1) // 2 - 1, " ✗ ", WHITE)
         _caption(sheet, tile, top + grid.height - 1, left, grid.width - 1)
