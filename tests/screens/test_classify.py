@@ -390,7 +390,7 @@ async def test_a_picture_that_cannot_be_read_says_why_and_is_not_taken(project) 
         await opened(pilot)
         await sheet(pilot)
         assert "a/1.png" in screen_text(app)
-        assert "damaged" in screen_text(app)
+        assert "truncated" in screen_text(app)
         await pilot.press("1", "enter")
         await settled(pilot)
         assert on_disk(project) == {"0": "round", "2": "round", "3": "round", "4": "round"}
