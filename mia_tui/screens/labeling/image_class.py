@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.css.query import NoMatches
-from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.labeling.class_text import class_line, counts_line, progress_line
 from mia_tui.screens.labeling.pace import Pace
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.choose import ChooseScreen
 from mia_tui.widgets.in_order import InOrder
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -85,14 +85,15 @@ class ClassifyScreen(ImageScreen):
         self._locked = False
         self._keys: dict[str, str] = {}
         self._sheet: SheetScreen | None = None
+        self._border: tuple[Any, tuple[Any, ...]] | None = None
         self._wanted: str | None = None
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="info", classes="line", markup=False)
+        yield Line(id="info", classes="line", markup=False)
         yield ImageCanvas("Looking for images …")
-        yield Static(id="class", classes="line")
-        yield Static(id="counts", classes="line")
-        yield Static(id="progress", classes="line")
+        yield Line(id="class", classes="line")
+        yield Line(id="counts", classes="line")
+        yield Line(id="progress", classes="line")
 
     def on_mount(self) -> None:
         self.work = InOrder(self.app, self._failed, self.update_lines)
@@ -101,8 +102,10 @@ class ClassifyScreen(ImageScreen):
         self.canvas.show_cursor = False
 
     def enter(self, *_args: Any, **context: Any) -> None:
-        """`key`: show this image. What is on disk is read again."""
+        """`key`: show this image; `model`: with its predictions ("": the newest). What is on disk is read again."""
         self._wanted = context.get("key", self._wanted)
+        if "model" in context:
+            self._model = context["model"] or None
         if self._desk is not None:
             self.action_refresh()
 
@@ -223,19 +226,24 @@ class ClassifyScreen(ImageScreen):
         place = self.place
         if place is None or (shown.request.key, shown.name) != (place.key, place.frame):
             return (), (), None
-        return border(shown, self.project, self.labels.get(place), self.predictions.get(place)), (), None
+        size, label, predicted = shown.pyramid.size, self.labels.get(place), self.predictions.get(place)
+        name = label or (predicted.label_class if predicted is not None else None)
+        key = (size, name, label is None, self.project.classes)
+        if self._border is None or self._border[0] != key:  # the same object while it is the same: not painted again
+            self._border = key, border(size, self.project, name, dashed=label is None)
+        return self._border[1], (), None
 
     def update_lines(self) -> None:
         try:
-            info = self.query_one("#info", Static)
+            info = self.query_one("#info", Line)
             info.update(self.info_text(info.content_size.width))
             place, project = self.place, self.project
             predicted = self.predictions.get(place) if place is not None else None
             label = self.labels.get(place) if place is not None else None
-            self.query_one("#class", Static).update(class_line(project, place, label, predicted, self._locked))
-            self.query_one("#counts", Static).update(counts_line(project, self.labels.values()))
+            self.query_one("#class", Line).update(class_line(project, place, label, predicted, self._locked))
+            self.query_one("#counts", Line).update(counts_line(project, self.labels.values()))
             pace = self.pace.text("image")
-            self.query_one("#progress", Static).update(
+            self.query_one("#progress", Line).update(
                 progress_line(self.labels.values(), self.work.unsaved, pace, self.sticky)
             )
         except (NoMatches, MiaError):  # the screen is being closed
