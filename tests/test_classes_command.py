@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 from mia_tui.cli import main
+from mia_tui.labeling.image_class import image_class
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.store import open_labels, read_frame
 from mia_tui.project import Project
@@ -76,6 +77,34 @@ def test_remove_wants_to_know_what_becomes_of_labels(project, classes) -> None:
     assert names(project) == ["cell", "debris"]
     assert classes("remove", "cell", "--give-to", "debris")[1]["classes"][0]["objects"] == 2
     assert names(project) == ["debris"]
+
+
+def test_whole_images_get_a_class(project, monkeypatch, capsys) -> None:
+    from PIL import Image
+
+    for key in ("a/1.png", "a/2.png", "b/3.png"):
+        path = project.roots["train"] / key
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (30, 20)).save(path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["mia-tui", "classify", str(project.folder), *arguments, "--json"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    def on_disk():
+        frames = [read_frame(project.labels_path(key, "image")) for key in ("a/1.png", "a/2.png", "b/3.png")]
+        return [None if frame is None else image_class(frame) for frame in frames]
+
+    assert run("debris", "--images", "a/2.png")[0] == 0
+    code, found = run("cell", "--images", "a/")
+    assert (code, found["done"], found["skipped"]) == (0, [["a/1.png", "image"]], [["a/2.png", "image"]])
+    assert on_disk() == ["cell", "debris", None]
+    assert run("cell", "--replace")[0] == 0
+    assert on_disk() == ["cell", "cell", "cell"]
+    assert run("cell", "--images", "c")[0] == 1
+    assert run("ghost")[0] == 1
 
 
 @pytest.mark.parametrize(

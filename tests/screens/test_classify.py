@@ -1,6 +1,7 @@
 """Labelling whole images, driven by keys on a small real project; the label files say what happened."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -223,6 +224,29 @@ async def test_an_edit_of_another_window_is_not_taken_back(project) -> None:
         await pilot.press("u")
         await settled(pilot)
         assert on_disk(project) == {"1": "flat"}
+
+
+async def test_quitting_waits_for_the_disk(project, monkeypatch) -> None:
+    from mia_tui.screens.labeling.class_desk import ClassDesk
+
+    gate, act = threading.Event(), ClassDesk.classify
+
+    def slow(self, *args, **options):
+        assert gate.wait(20)
+        return act(self, *args, **options)
+
+    monkeypatch.setattr(ClassDesk, "classify", slow)
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("1", "2", "1")
+        await pilot.pause()
+        assert "3/5   saving 3 …" in screen_text(app)
+        assert on_disk(project) == {}
+        gate.set()
+        await pilot.press("q")
+        await pilot.pause()
+    assert on_disk(project) == {"0": "round", "1": "flat", "2": "round"}
 
 
 async def test_a_broken_image_is_told_and_the_others_go_on(project) -> None:

@@ -469,10 +469,11 @@ class SheetScreen(MiaScreen):
         self._owner.action_redo()
 
     def action_sheet(self) -> None:
-        self.dismiss()
+        if self.is_current:  # not with a second key, typed before it was closed
+            self.dismiss()
 
     def action_back(self) -> None:
-        self.dismiss()
+        self.action_sheet()
 
 
 def _import_picture() -> Any:

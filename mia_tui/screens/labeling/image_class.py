@@ -354,6 +354,7 @@ class ClassifyScreen(ImageScreen):
         if decision is not None and decision.edits:
             self.say(f"{words}: {decision.text}.")
             places = [place for place, _ in decision.edits]
+            self.pace.labelled(-len(places) if words == "Taken back" else len(places))
             if len(places) == 1:
                 self.show_place(places[0])
             if self._sheet is not None:
