@@ -30,6 +30,7 @@ SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
     "browser": "BrowserScreen",
     "labeling": "LabelScreen",
+    IMAGE_CLASSES: "ClassifyScreen",
     "training": "TrainingScreen",
     "runs": "RunsScreen",
     "results": "ResultsScreen",

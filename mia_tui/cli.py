@@ -190,6 +190,33 @@ def classes(
     finish(as_json, found)
 
 
+@app.command()
+def classify(
+    project: ProjectPath,
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="The class to give.", show_default=False)],
+    images: Annotated[
+        list[str] | None, typer.Option(help="Key of an image or of a folder of images, as often as needed.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where there is a class.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give whole images a class (all frames of each): the twin of a whole folder on the labelling screen."""
+    from mia_tui.labeling.image_class import classify_frames, frames_of
+
+    opened = load_project(project)
+    wanted = [key.rstrip("/") for key in images or ()]
+    refs = [r for r in opened.images() if not wanted or any(r.key == k or r.key.startswith(f"{k}/") for k in wanted)]
+    if not refs:
+        raise MiaError(f"project {opened.name} has no images {', '.join(wanted)}. mia-tui info {project} lists them.")
+    report = classify_frames(opened, frames_of(opened, refs), name, replace=replace)
+    say(f"{len(report.done)} frames are {name}, {len(report.skipped)} left alone")
+    for problem in report.problems:
+        say(f"  {problem}")
+    finish(as_json, report.as_dict())
+    if report.problems and not report.done:
+        raise MiaError(f"no image got a class: {report.problems[0]}")
+
+
 # ---- training and prediction ----------------------------------------------------------------------------------------
 
 
