@@ -411,10 +411,11 @@ class LabelScreen(ImageScreen):
             self._leaving = False
 
     def _pass_on(self) -> None:
-        """Give the keys that were typed ahead to the screen that is on top now."""
-        while self._queue:
-            event = self._queue.popleft()
-            self.app.post_message(Key(event.key, event.character))
+        """Give the keys that were typed ahead to the screen that is on top now, as soon as it can take them."""
+        keys = [Key(event.key, event.character) for event in self._queue]
+        self._queue.clear()
+        if keys:
+            self.app.screen.call_after_refresh(lambda: [self.app.post_message(key) for key in keys])
 
     async def _take(self, key: str) -> str | None:
         """One key: the desk's in a thread, the screen's here. The id of an action of all screens is handed back."""
