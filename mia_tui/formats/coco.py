@@ -177,8 +177,8 @@ def _import_one(
     given = (entry.get("height", size[0]), entry.get("width", size[1]))
     if given != size:
         raise MiaError(
-            f"{path}: {entry['file_name']} is {given[0]} x {given[1]}, but its image {ref.key} is {size[0]} x {size[1]} pixels "
-            f"(y, x)."
+            f"{path}: {entry['file_name']} is {given[0]} x {given[1]}, but its image {ref.key} is {size[0]} x "
+            f"{size[1]} pixels (y, x)."
         )
     frame = _frame_of(entry) or (frames[0] if len(frames) == 1 else "")
     if frame not in frames:

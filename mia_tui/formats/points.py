@@ -34,10 +34,10 @@ _SHOWN = 5
 def import_points(project: Project, source: Path, *, split: str = "train", replace: bool = False) -> ImportReport:
     """Import tables of points as labels.
 
-    Separators may be commas, semicolons or tabs (both with decimal points or commas); columns may come in any order, others are left
-    aside. A table without the column `image` is for the image whose name it has, as `a.csv` for `a.png`. Without
-    `class` points are of the first class, without `frame` they lie on the only frame. Images are found as
-    `pairing.ImageNames` says; a name that fits several is a problem, not a guess.
+    Separators may be commas, semicolons or tabs (the last two also with decimal commas); columns may come in any order,
+    others are left aside. A table without the column `image` is for the image whose name it has, as `a.csv` for
+    `a.png`. Without `class` points are of the first class, without `frame` they lie on the only frame. Images are
+    found as `pairing.ImageNames` says; a name that fits several is a problem, not a guess.
 
     Parameters
     ----------
