@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
@@ -243,10 +244,7 @@ def _geometry(annotation: Entry, size: Size) -> BaseGeometry:
     if isinstance(segmentation, dict):
         if tuple(segmentation.get("size", size)) != size:
             raise ValueError(f"its mask is of {segmentation['size']}, not of {list(size)} pixels")
-        shapes = shapes_from_labels(mask_of(segmentation.get("counts"), size).astype(np.uint8))
-        if not shapes:
-            raise ValueError("its mask is empty")
-        return shapes[1]
+        return _outline(mask_of(segmentation.get("counts"), size))
     if segmentation:
         return _union([_polygon(part) for part in segmentation])
     keypoints = _keypoints(annotation)
@@ -257,6 +255,16 @@ def _geometry(annotation: Entry, size: Size) -> BaseGeometry:
         raise ValueError("it has neither an outline nor a box with an area")
     left, top, width, height = map(float, box)
     return shapely.box(left, top, left + width, top + height)
+
+
+def _outline(mask: NDArray[np.bool_]) -> BaseGeometry:
+    """The outline of the pixels of a mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        raise ValueError("its mask is empty")
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    origin = np.array([columns[0], rows[0]])
+    return shapely.transform(shapes_from_labels(part.astype(np.uint8))[1], lambda xy: xy + origin)
 
 
 def _keypoints(annotation: Entry) -> list[list[float]]:
@@ -396,9 +404,10 @@ def _shape(geometry: BaseGeometry, size: Size) -> Entry | None:
     rows, columns, inside = fill(geometry, size)
     if not inside.any():
         return None
-    mask = np.zeros(size, np.bool_)
-    mask[rows, columns] = inside
-    return {"segmentation": {"size": list(size), "counts": counts_of(mask)}, "bbox": box, "area": int(inside.sum())}
+    strip = np.zeros((size[0], inside.shape[1]), np.bool_)
+    strip[rows] = inside
+    counts = counts_of(strip, columns.start, size[1])
+    return {"segmentation": {"size": list(size), "counts": counts}, "bbox": box, "area": int(inside.sum())}
 
 
 import_ = import_coco

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def counts_of(mask: NDArray[np.bool_]) -> list[int]:
-    """The run lengths of a (Y, X) mask. The first run is of 0 and may be empty."""
-    flat = mask.T.ravel()
-    changes = np.flatnonzero(np.diff(flat, prepend=False))
-    runs: list[int] = np.diff(changes, prepend=0, append=flat.size).tolist()
-    return runs
+def counts_of(mask: NDArray[np.bool_], left: int = 0, width: int | None = None) -> list[int]:
+    """The run lengths of a (Y, X) mask. The first run is of 0 and may be empty.
+
+    `mask` may be the columns from `left` on of a mask that is `width` wide and 0 elsewhere.
+    """
+    height = mask.shape[0]
+    changes = np.flatnonzero(np.diff(mask.T.ravel(), prepend=False, append=False)) + left * height
+    runs: list[int] = np.diff(changes, prepend=0, append=height * (width or mask.shape[1])).tolist()
+    return runs if runs[-1] else runs[:-1]
 
 
 def mask_of(counts: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
