@@ -140,6 +140,7 @@ class _Gathered:
         self.found: dict[tuple[str, str], Found] = {}
         self._names = names
         self._images: dict[str, tuple[list[str], tuple[int, int]]] = {}
+        self._unreadable: dict[str, str] = {}
 
     def take(self, table: _Table, image: ImageRef | None = None) -> None:
         """Take all points of a table, which may be for one image as a whole."""
@@ -179,12 +180,14 @@ class _Gathered:
         self.found.setdefault((ref.key, frame), Found()).objects.append(item)
 
     def _image(self, ref: ImageRef) -> tuple[list[str], tuple[int, int]]:
-        if ref.key not in self._images:
+        if ref.key not in self._images and ref.key not in self._unreadable:
             try:
                 with open_ref(self.report.project, ref) as image:
                     self._images[ref.key] = (image.frames, image.info.sizes[3:])
             except MiaError as error:
-                raise ValueError(str(error)) from None
+                self._unreadable[ref.key] = str(error)
+        if ref.key in self._unreadable:
+            raise ValueError(self._unreadable[ref.key])
         return self._images[ref.key]
 
     def put(self, replace: bool) -> None:

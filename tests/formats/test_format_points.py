@@ -156,6 +156,14 @@ def test_a_table_for_each_image(project, tmp_path):
     assert [Path(p).name for p in report.unpaired_files] == ["z.csv"]
 
 
+def test_an_image_that_cannot_be_read_is_named_once(project, tmp_path, images):
+    (images / "x/b.png").write_bytes(b"hello")
+    report = imported(project, tmp_path, "image,y,x\nx/b.png,1,1\na.png,1,1\nx/b.png,2,2\n")
+    assert report.frames == ["a.png image"]
+    (problem,) = report.problems
+    assert "line 2, 4 left out" in problem
+
+
 def test_nothing_that_fits_is_an_error(project, tmp_path):
     with pytest.raises(MiaError, match="holds no point"):
         imported(project, tmp_path, "image,y,x\ngone.png,1,1\n")
