@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from mia_tui.errors import MiaError
@@ -23,6 +22,7 @@ from mia_tui.formats.mia_file import (
 from mia_tui.formats.mia_places import BACKGROUND, FOLDERS, class_names, pages_of, slots_of
 from mia_tui.formats.report import ExportReport, checked_destination, exported_frames, exported_name, shown
 from mia_tui.imaging.image import open_ref
+from mia_tui.labeling.image_class import image_class
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import area_mask, class_image, fill
 from mia_tui.labeling.store import read_frame
@@ -213,9 +213,8 @@ def _dots(labels: FrameLabels, numbers: dict[str, int], notes: Counter[str]) -> 
 
 
 def _image_class(project: Project, labels: FrameLabels) -> int | None:
-    """The number of the class of the whole image: of the object whose outline is the frame's."""
-    frame = shapely.box(0, 0, labels.width, labels.height)
-    name = next((item.label_class for item in labels.objects.values() if item.geometry.equals(frame)), None)
+    """The number of the class of the whole image."""
+    name = image_class(labels)
     if name is None:
         return None
     names = [BACKGROUND, *class_names(project)]

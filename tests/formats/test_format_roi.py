@@ -349,7 +349,7 @@ def test_two_images_of_one_stem_keep_their_endings_and_predictions_leave_without
         export_roi(project, tmp_path / "images" / "x", source="predictions:net")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.2, 0.8))
 def test_any_pixels_come_back(tmp_path_factory, seed, share):
     tmp_path = tmp_path_factory.mktemp("roi")
