@@ -22,6 +22,13 @@ app = typer.Typer(
 ProjectPath = Annotated[Path, typer.Argument(metavar="PROJECT", help="Project folder.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Source = Annotated[str, typer.Option("--from", help="labels or predictions:MODEL.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        help="masks, geojson (QuPath), mia (label folders of MIA), roi (ImageJ), coco or points (CSV: image, frame, "
+        "y, x, class)."
+    ),
+]
 Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -100,13 +107,13 @@ def info(
 def import_labels(
     project: ProjectPath,
     source: Annotated[Path, typer.Argument(help="Folder or file to import.", show_default=False)],
-    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    format: Format = "masks",
     kind: Annotated[str, typer.Option(help="Of masks: auto, binary, class or instance.")] = "auto",
     split: Split = "train",
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels that are there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring labels made elsewhere into a project."""
+    """Bring labels made elsewhere into a project. Labels that are there are left alone unless --replace is given."""
     from mia_tui import formats
 
     options = {"kind": kind} if format == "masks" else {}
@@ -132,8 +139,10 @@ def import_labels(
 @app.command("export")
 def export_labels(
     project: ProjectPath,
-    dest: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
-    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    dest: Annotated[
+        Path, typer.Argument(help="Folder to write into; coco and points also take a file.", show_default=False)
+    ],
+    format: Format = "masks",
     source: Source = "labels",
     kind: Annotated[str, typer.Option(help="Of masks: instance or class.")] = "instance",
     split: Annotated[str | None, typer.Option(help="Only the images of this root.")] = None,
