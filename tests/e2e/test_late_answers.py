@@ -60,7 +60,7 @@ def test_no_answer_becomes_a_key_press(program, kind, delay, pieces, gap) -> Non
         for key, name in (("w", "w"), ("\x1b[5~", "pageup"), ("\x1b", "escape"), ("w", "w")):
             terminal.type(key)
             typed.append(name)
-            terminal.wait(f"{name} arrives", lambda: len(keys()) >= len(typed))  # noqa: B023
+            terminal.wait(f"{name} arrives", lambda: len(keys()) >= len(typed))
         terminal.quiet()
         assert keys() == typed
         assert {b"\x1b[c", b"\x1b[6n", b"\x1b[?2026$p"} <= set(terminal.questions)

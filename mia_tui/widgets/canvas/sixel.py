@@ -15,8 +15,8 @@ import numpy.typing as npt
 from rich.style import Style
 from textual.geometry import Region
 
-from mia_tui.widgets.canvas.graphics import MAX_STRING, BasePicture
-from mia_tui.widgets.canvas.kitty import CLEAR, joined
+from mia_tui.widgets.canvas.commands import joined
+from mia_tui.widgets.canvas.graphics import CLEAR, MAX_STRING, BasePicture
 from mia_tui.widgets.canvas.view import View
 
 U8 = npt.NDArray[np.uint8]
@@ -88,7 +88,7 @@ def _bands(index: U8, used: npt.NDArray[np.intp]) -> str:
     stacked = padded.reshape(bands, BAND, width)
     bits = (1 << np.arange(BAND, dtype=np.uint8))[None, :, None]
     masks = np.stack([((stacked == level) * bits).sum(axis=1, dtype=np.uint8) for level in used], axis=1)
-    filled = masks.any(axis=2)
+    filled: npt.NDArray[np.bool_] = np.asarray(masks.any(axis=2))
     text = _runs(masks[filled])
     lines = iter(text)
     parts = []

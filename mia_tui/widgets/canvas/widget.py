@@ -26,6 +26,7 @@ from mia_tui.widgets.canvas.wire import Wire, Wired
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
+    from mia_tui.widgets.canvas.drawing import Drawing
     from mia_tui.widgets.canvas.frame import Frame, Job, Palette, Studio
     from mia_tui.widgets.canvas.minimap import Corner
 
@@ -126,6 +127,19 @@ class ImageCanvas(Widget, can_focus=True):
         self._refine: Timer | None = None
         self._drag: list[tuple[float, float]] | None = None
         self._spots: set[Place] = set()
+        self._drawing: Drawing | None = None
+
+    def on_mount(self) -> None:
+        """Draw as the app's terminal can, where the maker of the canvas has not said otherwise."""
+        drawing: Drawing | None = getattr(self.app, "drawing", None)
+        if drawing is not None and self.graphics is None:
+            self._drawing = drawing
+            self.glyphs, self.depth = drawing.record.glyphs, self.depth or drawing.depth
+        if self.graphics is not None or (drawing is not None and drawing.pixels):
+            self.app.screen_change_signal.subscribe(self, lambda _: self._screen_changed())
+            self.app.app_resume_signal.subscribe(self, lambda _: self.repaint())
+        if drawing is not None and drawing.forgetful:
+            self.watch(self.app, "app_focus", self._seen_again, init=False)
 
     # ---- what to show -----------------------------------------------------------------------------------------------
 
@@ -377,6 +391,8 @@ class ImageCanvas(Widget, can_focus=True):
         from mia_tui.widgets.canvas.frame import Job, Studio
 
         if self._studio is None:
+            if self.graphics is None and self._drawing is not None:
+                self.graphics = self._drawing.back_end()
             self._studio = Studio(self.graphics)
         spots, self._spots = tuple(self._spots), set()
         self._asked = Job(
@@ -393,6 +409,7 @@ class ImageCanvas(Widget, can_focus=True):
 
     def _painted(self, job: "Job", frame: "Frame") -> None:
         if self.scene is None or job.studio is not self._studio:
+            self._send(job.studio.clear(), heavy=False)  # what it has made is not sent: it starts anew
             return
         self._frame, self._frame_view = frame, job.view
         if frame.changed is None:
@@ -403,6 +420,8 @@ class ImageCanvas(Widget, can_focus=True):
         heavy = frame.size > HEAVY
         if heavy or frame.pixels:
             self.call_after_refresh(self._send, frame.pixels, heavy=heavy)
+        if frame.covered:
+            self.call_after_refresh(self._write_over, frame)
 
     def _place_cursor(self) -> None:
         """Draw the cursor where it is on the picture that is shown."""
@@ -425,6 +444,18 @@ class ImageCanvas(Widget, can_focus=True):
         if self.graphics is not None and self.graphics.repairs:
             self._spots.update(places)
             self._ask()
+
+    def _write_over(self, frame: "Frame") -> None:
+        """Write what lies over the picture again: pixels that came behind it have covered it (sixel)."""
+
+        def write() -> None:
+            if frame is self._frame:
+                self._refresh_spans(frame.covered)
+                self._refresh_cursor()
+
+        wire = self._wire
+        if wire is not None:
+            wire.when_free(("over", id(self)), write)
 
     def _send(self, strings: Sequence[str], *, heavy: bool) -> None:
         wire = self._wire
@@ -507,6 +538,17 @@ class ImageCanvas(Widget, can_focus=True):
     def on_unmount(self) -> None:
         if self.graphics is not None:
             self._forget()
+
+    def _screen_changed(self) -> None:
+        """Another screen is on top: the picture goes with its own screen, and shines through around a dialogue."""
+        if not self.screen.is_current:
+            self._forget()
+        elif self._studio is None or (self.graphics is not None and self.graphics.repairs):
+            self.repaint()
+
+    def _seen_again(self, focused: bool) -> None:
+        if focused and self.screen.is_current:
+            self.repaint()
 
     def on_focus(self) -> None:
         self._refresh_cursor()
