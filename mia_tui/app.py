@@ -99,6 +99,8 @@ class MiaApp(Wired, Guarded, App[None]):
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self.drawing is not None:
+            self.drawing.follow(self)
         for problem in self._problems:
             self.notify(problem, severity="warning", markup=False)
         if self.project is not None:

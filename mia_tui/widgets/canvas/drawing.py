@@ -1,28 +1,49 @@
 """How the canvases of an app draw, by what its terminal can do; and what is left to clean up at the end."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from textual.app import App
 
 from mia_tui.terminal.record import Capabilities
 from mia_tui.widgets.canvas.commands import Numbers
 from mia_tui.widgets.canvas.graphics import Graphics
 
+if TYPE_CHECKING:
+    from mia_tui.widgets.canvas.widget import ImageCanvas
+
 
 @dataclass(frozen=True)
 class Drawing:
-    """The way of drawing in one terminal. `numbers` are those of all its canvases' pictures."""
+    """The way of drawing in one terminal, for all `canvases` of an app; `numbers` are those of their pictures."""
 
     record: Capabilities
     numbers: Numbers = field(default_factory=Numbers)
+    canvases: "WeakSet[ImageCanvas]" = field(default_factory=WeakSet)
+
+    def follow(self, app: App[Any]) -> None:
+        """Take pictures away and bring them again as screens change, and when the terminal may have lost them."""
+        if not self.pixels:
+            return
+        app.screen_change_signal.subscribe(app, lambda _: self._screen_changed())
+        app.app_resume_signal.subscribe(app, lambda _: self._repaint())
+        if self.record.tmux is not None:  # it does not repeat what it has passed on
+            app.watch(app, "app_focus", lambda focused: self._repaint() if focused else None, init=False)
+
+    def _screen_changed(self) -> None:
+        for canvas in list(self.canvases):
+            canvas.screen_changed()
+
+    def _repaint(self) -> None:
+        for canvas in list(self.canvases):
+            if canvas.screen.is_current:
+                canvas.repaint()
 
     @property
     def pixels(self) -> bool:
         """Whether pictures are drawn in real pixels."""
         return self.record.painter in ("kitty", "placeholders", "sixel")
-
-    @property
-    def forgetful(self) -> bool:
-        """Whether the terminal may lose its pictures while nobody looks: tmux does not repeat what it passed on."""
-        return self.pixels and self.record.tmux is not None
 
     @property
     def depth(self) -> str | None:

@@ -135,11 +135,7 @@ class ImageCanvas(Widget, can_focus=True):
         if drawing is not None and self.graphics is None:
             self._drawing = drawing
             self.glyphs, self.depth = drawing.record.glyphs, self.depth or drawing.depth
-        if self.graphics is not None or (drawing is not None and drawing.pixels):
-            self.app.screen_change_signal.subscribe(self, lambda _: self._screen_changed())
-            self.app.app_resume_signal.subscribe(self, lambda _: self.repaint())
-        if drawing is not None and drawing.forgetful:
-            self.watch(self.app, "app_focus", self._seen_again, init=False)
+            drawing.canvases.add(self)
 
     # ---- what to show -----------------------------------------------------------------------------------------------
 
@@ -394,7 +390,7 @@ class ImageCanvas(Widget, can_focus=True):
             if self.graphics is None and self._drawing is not None:
                 self.graphics = self._drawing.back_end()
             self._studio = Studio(self.graphics)
-        spots, self._spots = tuple(self._spots), set()
+        spots, self._spots = tuple(self._spots - {self._drawn_cursor}), set()
         self._asked = Job(
             self.scene, view, self._palette(), self.region, self._held, self._corner(), spots, self._studio
         )
@@ -420,8 +416,8 @@ class ImageCanvas(Widget, can_focus=True):
         heavy = frame.size > HEAVY
         if heavy or frame.pixels:
             self.call_after_refresh(self._send, frame.pixels, heavy=heavy)
-        if frame.covered:
-            self.call_after_refresh(self._write_over, frame)
+            if self.graphics is not None and self.graphics.repairs:
+                self.call_after_refresh(self._write_over, frame)
 
     def _place_cursor(self) -> None:
         """Draw the cursor where it is on the picture that is shown."""
@@ -449,9 +445,9 @@ class ImageCanvas(Widget, can_focus=True):
         """Write what lies over the picture again: pixels that came behind it have covered it (sixel)."""
 
         def write() -> None:
+            cursor = self._drawn_cursor
             if frame is self._frame:
-                self._refresh_spans(frame.covered)
-                self._refresh_cursor()
+                self._refresh_spans([*frame.covered, *([] if cursor is None else [(*cursor, cursor[1] + 1)])])
 
         wire = self._wire
         if wire is not None:
@@ -539,15 +535,11 @@ class ImageCanvas(Widget, can_focus=True):
         if self.graphics is not None:
             self._forget()
 
-    def _screen_changed(self) -> None:
+    def screen_changed(self) -> None:
         """Another screen is on top: the picture goes with its own screen, and shines through around a dialogue."""
         if not self.screen.is_current:
             self._forget()
         elif self._studio is None or (self.graphics is not None and self.graphics.repairs):
-            self.repaint()
-
-    def _seen_again(self, focused: bool) -> None:
-        if focused and self.screen.is_current:
             self.repaint()
 
     def on_focus(self) -> None:
