@@ -119,7 +119,7 @@ def test_another_size_is_another_picture() -> None:
 @pytest.mark.parametrize("edits", [False, True])
 def test_a_held_key_costs_less(edits) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 400)).astype(np.uint8)
-    graphics, view = PlaceholderGraphics(Numbers(7), (10, 20), edits=edits), view_of(300, 400, 20, 60, 1.0, 150, 200)
+    graphics, view = PlaceholderGraphics(Numbers(7), (10, 20), edits=edits), view_of(300, 400, 20, 60, 0.2, 150, 200)
     fine, coarse = (
         sum(map(len, graphics.show(picture_of(noise), view, REGION, coarse=coarse))) for coarse in (False, True)
     )
