@@ -1,4 +1,4 @@
-"""The real app in terminals that answer as kitty and foot do: pictures are shown, moved by few bytes, and cleaned up."""
+"""The real app in terminals that answer as kitty and foot do: pictures are shown, moved by few bytes, cleaned up."""
 
 import re
 import signal

@@ -1,8 +1,9 @@
 """Sixel: pictures as six-pixel bands of characters, for terminals without kitty graphics; never inside tmux.
 
 The whole frame is sent for each view, so few levels count: 16 greys at rest, 6 of a blurred picture while a key is
-held, a palette of the picture's own for colours; fewer still when the frame would be large. It is sent in stripes of whole rows of cells, each a picture of its
-own: nothing is large, and a stripe that something else interrupts harms no other.
+held, a palette of the picture's own for colours; fewer still when the frame would be large. It is sent in stripes of
+whole rows of cells, each a picture of its own: nothing is large, and a stripe that something else interrupts harms no
+other.
 """
 
 import math

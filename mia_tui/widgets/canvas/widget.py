@@ -136,6 +136,8 @@ class ImageCanvas(Widget, can_focus=True):
             self._drawing = drawing
             self.glyphs, self.depth = drawing.record.glyphs, self.depth or drawing.depth
             drawing.canvases.add(self)
+            if drawing.record.painter == "placeholders":
+                self.styles.margin = (0, 1, 0, 0)  # tmux gives marks in its last column to the column before
 
     # ---- what to show -----------------------------------------------------------------------------------------------
 
