@@ -14,6 +14,7 @@ from textual.theme import Theme
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import load_keymap
+from mia_tui.labeling import opening
 from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.terminal import Examined, examine
@@ -21,6 +22,9 @@ from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.canvas.drawing import Drawing
 from mia_tui.widgets.canvas.wire import Wired
 from mia_tui.widgets.driver import Guarded
+
+IMAGE_CLASSES = "labeling.image_class"
+"""The labelling screen of classification projects."""
 
 SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
@@ -81,7 +85,7 @@ class MiaApp(Wired, Guarded, App[None]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, project: Path | None = None, examined: Examined | None = None) -> None:
-        self.project: Project | None = None if project is None else Project.load(project)
+        self.project: Project | None = None if project is None else opening.open_project(project)
         self.examined = examined
         self.drawing = None if examined is None else Drawing(examined.record)
         self.graphics = "cells" if examined is None else examined.record.painter
@@ -136,6 +140,8 @@ class MiaApp(Wired, Guarded, App[None]):
     async def _go(self, name: str, context: dict[str, Any]) -> None:
         if name == "review":  # the labelling screen, with the predictions of a model as candidates
             name, context = "labeling", {"model": NEWEST, **context}
+        if name == "labeling" and self.project is not None and self.project.task == "classification":
+            name = IMAGE_CLASSES
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         if name != self.current_mode:
@@ -177,7 +183,7 @@ class MiaApp(Wired, Guarded, App[None]):
         MiaError
             When `folder` is not a project; what is open stays.
         """
-        self.project = Project.load(folder)
+        self.project = await asyncio.to_thread(opening.open_project, folder)
         await self._forget_screens()
         self._remember(self.project)
         self.go("browser")

@@ -41,9 +41,9 @@ def finish(as_json: bool, value: dict[str, Any]) -> None:
 
 
 def load_project(folder: Path) -> Any:
-    from mia_tui.project import Project
+    from mia_tui.labeling.opening import open_project
 
-    return Project.load(folder)
+    return open_project(folder)
 
 
 def progress_line(done: int, total: int, key: str) -> None:
@@ -148,6 +148,46 @@ def export_labels(
     for entry in [*report.problems, *report.notes]:
         say(f"  {entry}")
     finish(as_json, report.as_dict())
+
+
+@app.command()
+def classes(
+    project: ProjectPath,
+    action: Annotated[str, typer.Argument(help="list, add, rename, recolor, key, move or remove.")] = "list",
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME] [VALUE]",
+            help="The class; then a new name (rename), #RRGGBB (recolor), a digit or none (key), a place (move).",
+            show_default=False,
+        ),
+    ] = None,
+    color: Annotated[str | None, typer.Option(help="Of a class that is added: #RRGGBB.")] = None,
+    key: Annotated[str | None, typer.Option(help="Of a class that is added: a digit.")] = None,
+    give_to: Annotated[str | None, typer.Option(help="Of a class that is removed: its labels go to this one.")] = None,
+    delete_labels: Annotated[
+        bool, typer.Option("--delete-labels", help="Of a class that is removed: so are its labels.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List and change the classes of a project. Labels, predictions and models follow a new name."""
+    from mia_tui import console
+
+    opened = load_project(project)
+    given = arguments or []
+    if action != "list":
+        wanted = console.CLASS_ARGUMENTS.get(action)
+        if wanted is None:
+            raise typer.BadParameter(f"{action!r} is none of list, {', '.join(console.CLASS_ARGUMENTS)}")
+        if len(given) != len(wanted):
+            raise typer.BadParameter(f"classes {action} needs {' and '.join(wanted)}")
+        if action == "remove":
+            opened = console.remove_class(opened, given[0], give_to, delete_labels, progress_line)
+        else:
+            opened = console.change_class(opened, action, given, color, key, progress_line)
+    found = console.class_rows(opened)
+    say(console.format_classes(found))
+    finish(as_json, found)
 
 
 # ---- training and prediction ----------------------------------------------------------------------------------------

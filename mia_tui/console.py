@@ -309,3 +309,87 @@ def _plain(key: str, value: Any) -> str:
     if isinstance(value, list):
         return (" x " if key in ("shape", "pixel_size_um") else ", ").join(str(entry) for entry in value)
     return str(value)
+
+
+# ---- classes --------------------------------------------------------------------------------------------------------
+
+CLASS_ARGUMENTS = {
+    "add": ("a name",),
+    "rename": ("the class", "its new name"),
+    "recolor": ("the class", "a colour"),
+    "key": ("the class", "a digit (or none)"),
+    "move": ("the class", "a place (1 is the first)"),
+    "remove": ("the class",),
+}
+"""What each change of a class needs to know."""
+
+
+def change_class(
+    project: Project,
+    action: str,
+    arguments: Sequence[str],
+    color: str | None,
+    key: str | None,
+    report: Callable[[int, int, str], None],
+) -> Project:
+    """Do one of `CLASS_ARGUMENTS` but "remove"; the project afterwards."""
+    from mia_tui.labeling import classes
+
+    name, value = arguments[0], arguments[-1]
+    if action == "add":
+        return classes.add_class(project, name, color, key)
+    if action == "rename":
+        return classes.rename_class(project, name, value, report)
+    if action == "recolor":
+        return classes.recolor_class(project, name, value)
+    if action == "key":
+        return classes.set_key(project, name, "" if value == "none" else value)
+    if not value.isdigit():
+        raise MiaError(f"{value!r} is no place in the list: give a number from 1 to {len(project.classes)}")
+    return classes.move_class(project, name, int(value) - 1)
+
+
+def remove_class(
+    project: Project, name: str, give_to: str | None, delete: bool, report: Callable[[int, int, str], None]
+) -> Project:
+    """Remove a class; what becomes of its labels must be said when there are any."""
+    from mia_tui.labeling.class_counts import class_counts
+    from mia_tui.labeling.classes import remove_class as remove
+
+    if delete and give_to is not None:
+        raise MiaError("labels are either deleted or given to another class: --delete-labels or --give-to CLASS")
+    found = class_counts(project)
+    count = found.objects.get(name, 0)
+    if count and not delete and give_to is None:
+        raise MiaError(
+            f"class {name!r} has {count} labels on {found.frames[name]} frames. Say what becomes of them: "
+            "--give-to CLASS or --delete-labels. Undo brings them back, frame by frame."
+        )
+    return remove(project, name, give_to, report)
+
+
+def class_rows(project: Project) -> Row:
+    """The classes with their counts, names of labels that are no class, and label files that cannot be read."""
+    from mia_tui.labeling.class_counts import class_counts
+    from mia_tui.labeling.classes import unknown_classes
+
+    found = class_counts(project)
+    rows = [
+        {**vars(c), "objects": found.objects.get(c.name, 0), "frames": found.frames.get(c.name, 0)}
+        for c in project.classes
+    ]
+    unknown = {name: found.objects[name] for name in unknown_classes(project, found.objects)}
+    return {"classes": rows, "unknown": unknown, "problems": list(found.problems)}
+
+
+def format_classes(found: Row) -> str:
+    """The list for people."""
+    width = max(len(row["name"]) for row in found["classes"])
+    lines = [f"{'key':<4}{'class':<{width}}  colour     labels  frames"]
+    for row in found["classes"]:
+        lines.append(
+            f"{row['key'] or '–':<4}{row['name']:<{width}}  {row['color']}  {row['objects']:>7} {row['frames']:>7}"
+        )
+    for name, count in found["unknown"].items():
+        lines.append(f"{count} labels of {name!r}, which is no class: rename it to one, add it, or remove it")
+    return "\n".join([*lines, *found["problems"]])

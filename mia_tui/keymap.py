@@ -94,7 +94,7 @@ def show_key(name: str) -> str:
     """A Textual key name as a person reads it: `question_mark` is `?`, `ctrl+p` is `^p`."""
     *modifiers, key = name.split("+")
     text = NAMED.get(key, key)
-    if text == key and len(key) > 1:
+    if key not in NAMED and len(key) > 1:
         try:
             text = unicodedata.lookup(key.replace("_", " ").upper())
         except KeyError:

@@ -25,7 +25,7 @@ PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0
 
 @dataclass(frozen=True)
 class LabelClass:
-    """One class of objects. `color` is `#RRGGBB`; `key` is the digit that selects it ("" beyond the ninth)."""
+    """One class of objects. `color` is `#RRGGBB`; `key` is the digit that selects it ("" for none)."""
 
     name: str
     color: str
@@ -134,7 +134,7 @@ class Project:
             folder=folder,
             name=str(data["name"]),
             task=str(data["task"]),
-            classes=tuple(LabelClass(c["name"], c["color"], str(c.get("key", ""))) for c in data["classes"]),
+            classes=tuple(LabelClass(c["name"], _color(c["color"]), str(c.get("key", ""))) for c in data["classes"]),
             roots={split: (folder / Path(root).expanduser()).resolve() for split, root in data["images"].items()},
             pixel_size=_optional_float(calibration.get("pixel_size")),
             frame_interval=_optional_float(calibration.get("frame_interval")),
@@ -295,6 +295,17 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Sort key in which runs of digits compare as numbers (`t2` before `t10`)."""
     parts = re.split(r"(\d+)", text.lower())
     return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def is_color(text: str) -> bool:
+    """Whether a text is a colour as project files hold it: `#RRGGBB`."""
+    return re.fullmatch(r"#[0-9A-Fa-f]{6}", text) is not None
+
+
+def _color(value: Any) -> str:
+    if not is_color(str(value)):
+        raise ValueError(f"color {value!r} is not of the form #RRGGBB")
+    return str(value)
 
 
 def _optional_float(value: Any) -> float | None:

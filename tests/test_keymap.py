@@ -6,9 +6,7 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,88 +177,6 @@ def test_no_key_of_any_screen_stands_for_two_actions(preset) -> None:
     from mia_tui.screens.keys import problems
 
     assert problems(SCREEN_CLASSES, KeyMap(preset)) == []
-
-
-# ---- in the app ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    from mia_tui.project import Project
-
-    for name in ("config", "state"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"MIA_TUI_{name.upper()}", str(tmp_path / name))
-    (tmp_path / "images").mkdir()
-    for name in ("a.tif", "b.tif"):
-        tifffile.imwrite(tmp_path / "images" / name, np.arange(48 * 64, dtype=np.uint16).reshape(48, 64))
-    return Project.create(tmp_path / "project", images=tmp_path / "images", task="detection", classes=["spot"])
-
-
-def count(project, key="a.tif") -> int:
-    from mia_tui.labeling.store import read_frame
-
-    frame = read_frame(project.labels_path(key, "image"))
-    return 0 if frame is None else len(frame.objects)
-
-
-async def label_screen(pilot):
-    """Go to the labelling screen and wait until an image is on the desk."""
-    from driving import until
-
-    pilot.app.go("labeling")
-    await until(pilot, lambda: type(pilot.app.screen).__name__ == "LabelScreen")
-    screen = pilot.app.screen
-    await until(pilot, lambda: screen._desk is not None and screen._desk.frame is not None and not screen._loading)
-    return screen
-
-
-async def test_own_keys_of_desk_screen_and_app_work_and_are_shown(project, tmp_path) -> None:
-    """`f` and `N` belong to the screen, `enter` and `u` to the desk, F8 to the app."""
-    from driving import screen_text, until
-
-    from mia_tui.app import MiaApp
-
-    lines = ('"label.put_cursor" = "f"', '"label.next_image" = "u"', '"*.go_labeling" = "f9"', '"label.remove" = ""')
-    (tmp_path / "config" / "keymap.toml").write_text("[keys]\n" + "\n".join(lines))
-    app = MiaApp(project.folder)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "a.tif" in screen_text(app))
-        await pilot.press("f9")
-        screen = await label_screen(pilot)
-        await pilot.press("enter", "x")
-        await pilot.press("f")
-        await until(pilot, lambda: count(project) == 1)
-        await pilot.press("x")
-        rows = {action.id: (action.all_keys_text, why) for action, why in screen.help_rows()}
-        assert rows["put_cursor"][0] == "f"
-        assert rows["next_image"][0] == "u"
-        assert rows["undo"][0] == "^z"
-        assert rows["remove"][0] == ""
-        assert "f" not in rows["zoom_fit"][0].split()
-        shown = {action.id: action.key_text for action in screen.footer_actions()}
-        assert "remove" not in shown
-        assert shown.get("undo", "^z") == "^z"
-        await pilot.press("u")
-        await until(pilot, lambda: "b.tif" in screen_text(app) and not screen._loading)
-        assert count(project) == 1, "u is next image, not undo"
-        await pilot.press("question_mark")
-        await until(pilot, lambda: "Keys: Label" in screen_text(app))
-        await pilot.press("escape")
-
-
-async def test_a_damaged_key_file_is_said_when_the_app_starts(project, tmp_path) -> None:
-    from driving import until
-
-    from mia_tui.app import MiaApp
-
-    (tmp_path / "config" / "keymap.toml").write_text("[keys\n")
-    app = MiaApp(project.folder)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: any("keymap.toml cannot be read" in said.message for said in app._notifications))
-        screen = await label_screen(pilot)
-        await pilot.press("enter")
-        await until(pilot, lambda: count(project) == 1 and not screen._pumping)
 
 
 def test_the_command_says_what_is_wrong_with_the_key_file(tmp_path) -> None:

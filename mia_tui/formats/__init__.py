@@ -8,6 +8,10 @@ from mia_tui.errors import MiaError
 FORMATS = {
     "masks": "mia_tui.formats.masks",
     "geojson": "mia_tui.formats.geojson",
+    "mia": "mia_tui.formats.mia",
+    "roi": "mia_tui.formats.roi",
+    "coco": "mia_tui.formats.coco",
+    "points": "mia_tui.formats.points",
 }
 """Name of a format -> its module."""
 

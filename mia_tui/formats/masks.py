@@ -17,6 +17,7 @@ from mia_tui.formats.report import (
     checked_destination,
     exported_frames,
     exported_name,
+    numbered_classes,
     shown,
 )
 from mia_tui.imaging.image import Image, open_image, open_ref
@@ -83,7 +84,7 @@ def import_masks(
     guess = guess_kind(stats, len(project.classes), kind)
     report.kind, report.reason = guess.kind, guess.reason
     if guess.kind == "class":
-        report.add_classes(_class_names(project, max(set(stats.objects) - {guess.background}, default=0)))
+        report.add_classes(numbered_classes(project, max(set(stats.objects) - {guess.background}, default=0)))
     for mask in readable:
         _import_one(report, mask, guess, replace)
     return report.finish(replace)
@@ -166,15 +167,6 @@ def _whole_numbers(plane: NDArray[Any], path: Path) -> Plane:
             f"{path} holds values from {plane.min()} to {plane.max()}; a mask has values from 0 to 2^32 - 1."
         )
     return plane.astype(np.uint32)
-
-
-def _class_names(project: Project, count: int) -> list[str]:
-    """Names for the class numbers up to `count` that the project has no classes for."""
-    known = {entry.name for entry in project.classes}
-    missing = range(len(known) + 1, count + 1)
-    fresh = (f"class {number}" for number in range(len(known) + 1, 2 * (len(known) + count) + 2))
-    names = (name for name in fresh if name not in known)
-    return [next(names) for _ in missing]
 
 
 def _import_one(report: ImportReport, mask: _Mask, guess: Guess, replace: bool) -> None:

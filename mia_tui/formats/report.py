@@ -99,6 +99,15 @@ class ExportReport:
         return asdict(self)
 
 
+def numbered_classes(project: Project, count: int) -> list[str]:
+    """Names for the class numbers up to `count` that the project has no classes for."""
+    known = {entry.name for entry in project.classes}
+    missing = range(len(known) + 1, count + 1)
+    fresh = (f"class {number}" for number in range(len(known) + 1, 2 * (len(known) + count) + 2))
+    names = (name for name in fresh if name not in known)
+    return [next(names) for _ in missing]
+
+
 def exported_frames(project: Project, source: str, split: str | None) -> dict[str, list[str]]:
     """Image key -> frames that `source` ("labels" or "predictions:MODEL") has something for, in one root or all.
 

@@ -132,7 +132,7 @@ def object_of(feature: Feature) -> LabelObject:
     return LabelObject(
         id=max(number, 0),
         geometry=geometry,
-        label_class=_class_name(properties),
+        label_class=class_name(properties),
         source=str(properties.get("source", "manual")),
         score=_score(properties.get("score")),
         track=_integer(properties.get("track")),
@@ -141,7 +141,8 @@ def object_of(feature: Feature) -> LabelObject:
     )
 
 
-def _class_name(properties: dict[str, Any]) -> str:
+def class_name(properties: dict[str, Any]) -> str:
+    """The class that the properties of a feature name; "" without one."""
     classification = properties.get("classification") or {}
     if isinstance(classification, str):
         return classification
@@ -199,7 +200,7 @@ def is_area(feature: Feature) -> bool:
     """Whether a feature says where the frame is annotated."""
     properties = feature.get("properties") or {}
     return isinstance(properties, dict) and (
-        properties.get("annotatedArea") is True or _class_name(properties) == AREA_CLASS
+        properties.get("annotatedArea") is True or class_name(properties) == AREA_CLASS
     )
 
 

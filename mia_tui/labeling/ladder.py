@@ -1,10 +1,9 @@
 """Several outlines for one object, each inside the next: one key grows or shrinks the proposal by a rung."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mia_tui.labeling.window import Floats, Mask, Window
@@ -25,29 +24,37 @@ class Ladder:
     rungs: tuple[BaseGeometry, ...]
     best: int
 
+    def step(self, rungs: int) -> "Ladder | None":
+        """The ladder with a rung so many further up (or down, below 0) as its best one; None past its end."""
+        index = self.best + rungs
+        return replace(self, best=index) if 0 <= index < len(self.rungs) else None
+
     @property
     def proposal(self) -> BaseGeometry:
         return self.rungs[self.best]
 
 
-def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window) -> Ladder | None:
+def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window, step: float = 1.0) -> Ladder | None:
     """A ladder of masks of a window that grow from one to the next; None when all are empty.
 
-    What one mask has and a later one lacks is added to the later one, so that the rungs are nested.
+    What one mask has and a later one lacks is added to the later one, so that the rungs are nested. From the best rung
+    on, down and up, a rung is left out unless its area differs from its neighbour's by a factor of `step` or more.
     """
-    rungs: list[BaseGeometry] = []
-    chosen = 0
-    seen = np.zeros(window.shape, np.bool_)
-    for number, mask in enumerate(masks):
-        grown = seen | mask
-        if (grown != seen).any():
-            outline = window.outline(grown)
-            if outline is not None:
-                rungs.append(outline)
-        if number == best:
-            chosen = max(len(rungs) - 1, 0)
-        seen = grown
-    return Ladder(tuple(rungs), chosen) if rungs else None
+    nested = np.logical_or.accumulate(np.stack(masks), axis=0)
+    areas = nested.sum(axis=(1, 2))
+    if not areas[-1]:
+        return None
+    best = max(best, int((areas > 0).argmax()))
+    kept = [best]
+    for number in range(best - 1, -1, -1):
+        if areas[number] and areas[kept[0]] > areas[number] and areas[kept[0]] >= step * areas[number]:
+            kept.insert(0, number)
+    chosen = len(kept) - 1
+    for number in range(best + 1, len(masks)):
+        if areas[number] > areas[kept[-1]] and areas[number] >= step * areas[kept[-1]]:
+            kept.append(number)
+    rungs = (window.outline(nested[number]) for number in kept)
+    return Ladder(tuple(rung for rung in rungs if rung is not None), chosen)
 
 
 def edge_contrast(picture: Floats, mask: Mask) -> float:
@@ -63,12 +70,15 @@ def edge_contrast(picture: Floats, mask: Mask) -> float:
 def component(mask: Mask, at: tuple[int, int]) -> Mask:
     """The 4-connected part of a mask that holds a pixel, its holes filled; else the pixel alone."""
     import cv2
-    from scipy.ndimage import binary_fill_holes
 
+    found = np.zeros(mask.shape, np.bool_)
     if not mask[at]:
-        alone = np.zeros(mask.shape, np.bool_)
-        alone[at] = True
-        return alone
-    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
-    filled: NDArray[np.bool_] = binary_fill_holes(labels == labels[at])
-    return filled
+        found[at] = True
+        return found
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    left, top, width, height = boxes[labels[at], :4]
+    part = np.s_[top : top + height, left : left + width]
+    around = np.pad(labels[part] != labels[at], 1, constant_values=True)
+    _, outside = cv2.connectedComponents(around.view(np.uint8), connectivity=4)
+    found[part] = (outside != outside[0, 0])[1:-1, 1:-1]
+    return found

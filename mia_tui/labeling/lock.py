@@ -8,20 +8,33 @@ from pathlib import Path
 from mia_tui.errors import MiaError
 
 
+class LockedError(MiaError):
+    """Somebody else is editing the frame."""
+
+
 def take_lock(path: Path) -> int:
     """Take the lock of a frame, given the path of its label file; a handle for `release_lock`.
 
     Raises
     ------
+    LockedError
+        When somebody holds it.
     MiaError
-        When somebody holds it, or the file system has no locks.
+        When the file system has no locks.
     """
     lock = path.with_suffix(".lock")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        left_behind = lock.exists()
+        attempts = 0
         while True:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            left_behind = lock.exists()
+            try:
+                handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # another window has just taken the empty folder away
+                attempts += 1
+                if attempts == 100:
+                    raise
+                continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _same_file(handle, lock):
@@ -33,7 +46,7 @@ def take_lock(path: Path) -> int:
                 raise
             os.close(handle)
     except BlockingIOError:
-        raise MiaError(
+        raise LockedError(
             f"{path} is being edited by another window or program. Close it there, or open the frame for viewing."
         ) from None
     except OSError as error:
@@ -60,3 +73,18 @@ def release_lock(path: Path, handle: int) -> None:
     """Give the lock back and take its file away."""
     path.with_suffix(".lock").unlink(missing_ok=True)
     os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody is editing the frame of this label file (or had its lock when asked). Creates nothing."""
+    try:
+        handle = os.open(path.with_suffix(".lock"), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -218,6 +218,8 @@ class FrameStore:
         `#RRGGBB` by class name, written into the features for other programs.
     clock : function
         Seconds since the epoch, kept with each edit (`undo_time`).
+    lock : int, optional
+        The frame's lock, where the caller holds it already; the store gives it back.
 
     Raises
     ------
@@ -234,12 +236,13 @@ class FrameStore:
         read_only: bool = False,
         colors: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
+        lock: int | None = None,
     ) -> None:
         self._clock = clock
         self.path = path
         self.read_only = read_only
         self._colors = dict(colors or {})
-        self._lock: int | None = None if read_only else take_lock(path)
+        self._lock: int | None = None if read_only else take_lock(path) if lock is None else lock
         try:
             loaded = _load(path, (height, width))
         except BaseException:

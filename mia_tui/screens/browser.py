@@ -17,6 +17,7 @@ from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import LABELLED, PREDICTED, ImageTree, Listing, list_images
 from mia_tui.widgets.actions import WIDE
 from mia_tui.widgets.canvas.widget import ImageCanvas
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class BrowserScreen(ImageScreen):
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("next", "n", "Next", "Images", show=True, more="Next image"),
         Action("previous", "p", "Previous", "Images", show=True, more="Previous image"),
+        Action("label", "enter", "Label", "Images", show=True, more="Label this image"),
         Action("tree", "b", "List", "Images", show=True, more="List of images on or off"),
         Action("refresh", "R", "Look for new images and predictions", "Images"),
         Action("t_next", "full_stop", "Next frame in time", "Planes", method="step_plane", args=(1, 0)),
@@ -50,6 +52,7 @@ class BrowserScreen(ImageScreen):
         Action("predict", "P", "Predict images with a model", "Do"),
         Action("measure", "m", "Measure objects into a table", "Do"),
         Action("export", "e", "Export labels or predictions", "Do"),
+        Action("classes", "C", "Classes: names, colours, keys", "Do"),
     )
     DEFAULT_CSS = """
     BrowserScreen #side { width: 36; border-right: solid $border; }
@@ -81,10 +84,10 @@ class BrowserScreen(ImageScreen):
                 yield ImageTree()
                 yield Static(f"{LABELLED} labels  {PREDICTED} predictions", id="legend")
             with Vertical(id="main"):
-                yield Static(id="info", classes="line", markup=False)
+                yield Line(id="info", classes="line", markup=False)
                 yield ImageCanvas("Looking for images …")
-                yield Static(id="readout", classes="line")
-                yield Static(id="overlays", classes="line")
+                yield Line(id="readout", classes="line")
+                yield Line(id="overlays", classes="line")
 
     def on_mount(self) -> None:
         if self.app.size.width < WIDE:
@@ -199,7 +202,7 @@ class BrowserScreen(ImageScreen):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id in ("next", "previous", "tree") and not self._listing.refs:
+        if action_id in ("next", "previous", "tree", "label") and not self._listing.refs:
             return "The project has no images yet."
         if action_id in ("model",) and not self._listing.models:
             return "No model has predicted anything yet. P predicts, g t trains a model."
@@ -212,6 +215,9 @@ class BrowserScreen(ImageScreen):
             if (t if action_id[0] == "t" else z) == 1:
                 return f"This image has one {'frame in time' if action_id[0] == 't' else 'z plane'}."
         return super().disabled_reason(action_id)
+
+    def action_label(self) -> None:
+        self.host.go("labeling", key=self._key, t=self._t, z=self._z)
 
     def action_next(self) -> None:
         self._step(1)
@@ -265,6 +271,15 @@ class BrowserScreen(ImageScreen):
             self._lister.ask(name)
 
     # ---- work for other processes -----------------------------------------------------------------------------------
+
+    def action_classes(self) -> None:
+        from mia_tui.screens.classes import ClassesScreen
+
+        self.app.push_screen(ClassesScreen(self._key), lambda _: self._read_again())
+
+    def _read_again(self) -> None:
+        if self._key is not None:
+            self.ask(self._key, self._t, self._z, self._model)
 
     def _sources(self) -> list[tuple[str, str]]:
         predicted = [(f"predictions:{name}", f"predictions of {name}") for name in self._listing.models]

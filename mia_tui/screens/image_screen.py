@@ -1,6 +1,8 @@
 """What the screens that show an image share: reading frames, zoom, cursor, contrast, channels and the read-out."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.content import Content
@@ -8,9 +10,12 @@ from textual.content import Content
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.project import Project
+from mia_tui.screens.look import MANUAL, Limits, RememberedLook, moved_limits, read_look, write_look
 from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.canvas.compositor import write_only_changes
 from mia_tui.widgets.canvas.scene import Scene
 from mia_tui.widgets.canvas.widget import ImageCanvas
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -61,15 +66,34 @@ VIEW_ACTIONS = (
     Action("zoom_out", "minus", "Zoom out", "View"),
     Action("zoom_fit", "f", "Whole image", "View"),
     Action("zoom_one", "z", "One pixel per dot", "View"),
+    Action("map", "alt+m", "Small map on or off", "View", more="Small map of the whole image, on or off"),
     *_moves(),
 )
 """Zoom, cursor and pan: the same keys wherever an image is shown."""
 
 LOOK_ACTIONS = (
-    Action("contrast", "c", "Contrast", "Contrast", more="Contrast of the frame, the sequence, the full range"),
+    Action(
+        "contrast", "c", "Contrast", "Contrast", more="Contrast of the frame, the sequence, the full range, by hand"
+    ),
     Action("invert", "i", "Invert", "Contrast"),
     Action("darker", "left_curly_bracket", "Darker mid-tones", "Contrast"),
     Action("brighter", "right_curly_bracket", "Brighter mid-tones", "Contrast"),
+    *(
+        Action(
+            f"{end}_{way}",
+            f"alt+{key}",
+            f"{end.title()} point {way}",
+            "Contrast",
+            method="move_limit",
+            args=(end, step),
+        )
+        for end, way, key, step in (
+            ("black", "lower", "v", -1),
+            ("black", "higher", "b", 1),
+            ("white", "lower", "w", -1),
+            ("white", "higher", "e", 1),
+        )
+    ),
     Action("channels_all", "0", "All channels", "Channels"),
     *(
         Action(f"channel_{n}", str(n), f"Channel {n} on or off", "Channels", method="toggle_channel", args=(n,))
@@ -91,13 +115,17 @@ class ImageScreen(MiaScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        write_only_changes(self)
         self.shown: ShownFrame | None = None
+        self._kept: RememberedLook | None = None
         self.gamma = 1.0
         self.invert = False
         self.hidden: frozenset[int] = frozenset()
         self.contrast = "frame"
+        self.limits: Limits = ()
         self._displayed: tuple[Any, Any, Look, Callable[[Any], Any]] | None = None
         self._reader: FrameReader | None = None
+        self._keeper: Newest[tuple[Path, RememberedLook], None] = Newest(self, lambda kept: write_look(*kept), _nothing)
         self._loader: Newest[FrameRequest, ShownFrame] = Newest(self, self._read, self._loaded, self._not_loaded)
 
     @property
@@ -117,6 +145,9 @@ class ImageScreen(MiaScreen):
 
         return Look(self.gamma, self.invert, self.hidden)
 
+    def on_screen_resume(self) -> None:
+        self._kept = None  # another screen may have changed the look
+
     async def on_unmount(self) -> None:
         if self._reader is not None:
             await asyncio.to_thread(self._reader.close)
@@ -129,7 +160,23 @@ class ImageScreen(MiaScreen):
 
     async def _ask(self, key: str, t: int, z: int, model: str | None) -> None:
         frames = await asyncio.to_thread(_import_frames)
-        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, self.contrast))
+        if self._kept is None:
+            self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
+        contrast = "frame" if self.contrast == MANUAL else self.contrast
+        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast))
+
+    def _take_look(self, look: RememberedLook) -> None:
+        self._kept = look
+        self.gamma, self.invert, self.contrast, self.limits = look.gamma, look.invert, look.contrast, look.limits
+
+    def keep_look(self) -> None:
+        """Remember how the images are looked at, for this project."""
+        kept = self._kept or RememberedLook()
+        look = replace(kept, gamma=self.gamma, invert=self.invert, contrast=self.contrast, limits=self.limits)
+        if self.shown is not None:
+            look = look.with_hidden(self.shown.info.sizes[1], self.hidden)
+        self._kept = look
+        self._keeper.ask((self.project.folder, look))
 
     def _read(self, request: "FrameRequest") -> "ShownFrame":
         from mia_tui.screens.frames import FrameReader
@@ -141,7 +188,7 @@ class ImageScreen(MiaScreen):
         before = self.shown
         self.shown = shown
         if before is None or before.request.key != request.key:
-            self.hidden = frozenset()
+            self.hidden = frozenset() if self._kept is None else self._kept.hidden.get(shown.info.sizes[1], frozenset())
         if shown.problem:
             self.say(shown.problem, "error")
         self.frame_shown(shown)
@@ -174,10 +221,17 @@ class ImageScreen(MiaScreen):
         """The same function as long as frame and look are the same: the canvas keeps its picture then."""
         from mia_tui.screens.frames import display_of
 
-        key = shown.pyramid, tuple(shown.limits), self.look
+        limits = self.limits_of(shown)
+        key = shown.pyramid, limits, self.look
         if self._displayed is None or self._displayed[0] is not key[0] or self._displayed[1:3] != key[1:]:
-            self._displayed = (*key, display_of(shown, self.look))
+            self._displayed = (*key, display_of(replace(shown, limits=list(limits)), self.look))
         return self._displayed[3]
+
+    def limits_of(self, shown: "ShownFrame") -> Limits:
+        """Black and white of each channel: those set by hand where they fit the image, else what was measured."""
+        if self.contrast == MANUAL and len(self.limits) == len(shown.limits):
+            return self.limits
+        return tuple(shown.limits)
 
     def with_sketch(self, scene: Scene) -> Scene:
         """The scene with what a tool is drawing."""
@@ -190,8 +244,13 @@ class ImageScreen(MiaScreen):
     def update_lines(self) -> None:
         """Write the lines around the image anew."""
 
+    def update_readout(self) -> None:
+        """Write the line under the image anew: all that a moved cursor changes."""
+        for line in self.query("#readout").results(Line):
+            line.update(self.readout())
+
     def on_image_canvas_moved(self) -> None:
-        self.update_lines()
+        self.update_readout()
 
     # ---- texts ------------------------------------------------------------------------------------------------------
 
@@ -214,15 +273,31 @@ class ImageScreen(MiaScreen):
         if self.shown is None:
             return Content("")
         y, x = self.canvas.cursor
-        t, _, z, *_ = self.shown.info.sizes
-        values = " ".join(f"{value:.5g}" if isinstance(value, float) else str(value) for value in self.canvas.values)
+        t, _, z, height, width = self.shown.info.sizes
+        values = " ".join(self._value_text(value) for value in self.canvas.values)
         planes = [f"{n} {at + 1}/{of}" for n, at, of in (("t", self.shown.t, t), ("z", self.shown.z, z)) if of > 1]
-        look = [f"contrast {self.contrast}"]
+        look = [f"contrast {self._contrast_text()}"]
         look += [f"gamma {self.gamma:g}"] if self.gamma != 1 else []
         look += ["inverted"] if self.invert else []
-        parts: list[Any] = ["x ", (f"{x}", "$text"), "  y ", (f"{y}", "$text"), "  value ", (values, "$text")]
+        x_text, y_text = str(x).ljust(len(str(width - 1))), str(y).ljust(len(str(height - 1)))
+        parts: list[Any] = ["x ", (x_text, "$text"), "  y ", (y_text, "$text"), "  value ", (values, "$text")]
         parts += ["   ", "   ".join([*planes, f"zoom {self.canvas.scale_text}", *look])]
         return Content.assemble(*parts)
+
+    def _value_text(self, value: Any) -> str:
+        """A value in as many columns as the greatest of its kind: what stands behind it keeps its place."""
+        if isinstance(value, float):
+            return f"{value:.5g}".ljust(10)
+        assert self.shown is not None
+        kind = self.shown.pyramid.plane.dtype
+        return str(value).ljust({"u1": 3, "u2": 5}.get(kind.str[1:], 1))
+
+    def _contrast_text(self) -> str:
+        if self.contrast != MANUAL or self.shown is None:
+            return self.contrast
+        visible = self.look.visible(self.shown.info.sizes[1])
+        limits = self.limits_of(self.shown)
+        return " ".join(f"{limits[c][0]:.5g}–{limits[c][1]:.5g}" for c in visible[:3])
 
     def channel_parts(self) -> list[Any]:
         """A box per channel, filled when it is shown; nothing for an image of one channel."""
@@ -242,6 +317,7 @@ class ImageScreen(MiaScreen):
 
     def move_cursor(self, rows: int, columns: int) -> None:
         self.canvas.move(rows, columns)
+        self.update_readout()  # now: cursor and numbers go to the terminal together
 
     def pan(self, rows: float, columns: float) -> None:
         self.canvas.pan(rows, columns)
@@ -273,16 +349,26 @@ class ImageScreen(MiaScreen):
     def action_zoom_one(self) -> None:
         self.canvas.zoom_one()
 
+    def action_map(self) -> None:
+        self.canvas.toggle_map()
+
     def action_contrast(self) -> None:
         from mia_tui.screens.frames import CONTRASTS
 
         assert self.shown is not None
-        self.contrast = CONTRASTS[(CONTRASTS.index(self.contrast) + 1) % len(CONTRASTS)]
+        modes = (*CONTRASTS, MANUAL) if len(self.limits) == len(self.shown.limits) else CONTRASTS
+        at = modes.index(self.contrast) if self.contrast in modes else -1
+        self.contrast = modes[(at + 1) % len(modes)]
+        self.keep_look()
+        if self.contrast == MANUAL:
+            self.rebuild()
+            return
         request = self.shown.request
         self.ask(request.key, self.shown.t, self.shown.z, request.model)
 
     def action_invert(self) -> None:
         self.invert = not self.invert
+        self.keep_look()
         self.rebuild()
 
     def action_darker(self) -> None:
@@ -294,16 +380,32 @@ class ImageScreen(MiaScreen):
     def _step_gamma(self, step: int) -> None:
         index = GAMMAS.index(self.gamma) + step
         self.gamma = GAMMAS[min(max(index, 0), len(GAMMAS) - 1)]
+        self.keep_look()
+        self.rebuild()
+
+    def move_limit(self, end: str, step: int) -> None:
+        """Move the black or the white point of the visible channels by hand; it starts where the contrast is now."""
+        assert self.shown is not None
+        visible = self.look.visible(self.shown.info.sizes[1])
+        self.limits = moved_limits(self.limits_of(self.shown), visible, end, step)
+        self.contrast = MANUAL
+        self.keep_look()
         self.rebuild()
 
     def action_channels_all(self) -> None:
         self.hidden = frozenset()
+        self.keep_look()
         self.rebuild()
 
     def toggle_channel(self, number: int) -> None:
         """Switch the 1-based channel on or off."""
         self.hidden = self.hidden ^ {number - 1}
+        self.keep_look()
         self.rebuild()
+
+
+def _nothing(*_ignored: Any) -> None:
+    """The look was written: nobody waits for it."""
 
 
 def _import_frames() -> Any:

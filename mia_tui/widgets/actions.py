@@ -226,8 +226,9 @@ class MiaScreen(Screen[None]):
     def set_title_note(self, text: str) -> None:
         """The right end of the title line."""
         for line in self.query(TitleLine):
-            line.note = text
-            line.refresh()
+            if line.note != text:
+                line.note = text
+                line.refresh()
 
     def _use_own_keys(self) -> None:
         """Tell Textual which keys preset and user have changed; say which of them stand for two actions."""
@@ -245,7 +246,7 @@ class MiaScreen(Screen[None]):
 
     def _on_bindings_updated(self, _screen: Screen[Any]) -> None:
         for footer in self.query(KeyFooter):
-            footer.refresh()
+            footer.renew()
 
 
 class TitleLine(Widget):
@@ -283,8 +284,18 @@ class KeyFooter(Widget):
     """
 
     auto_links = False
+    _shown: Content | None = None
+
+    def renew(self) -> None:
+        """Write the line again if it has changed: a key that moves the cursor must not cost a line of text."""
+        if self._shown is None or not self._shown.is_same(self._entries()):
+            self.refresh()
 
     def render(self) -> Content:
+        self._shown = self._entries()
+        return self._shown
+
+    def _entries(self) -> Content:
         screen = cast(MiaScreen, self.screen)
         *rest, last = [self._entry(screen, action) for action in screen.footer_actions()]
         width = self.content_size.width - last.cell_length

@@ -26,22 +26,33 @@ BOX_CSS = """
 
 
 class ChooseScreen(ModalScreen[str | None]):
-    """Choose one of `options`, (value, text) each; returns the value, None on escape."""
+    """Choose one of `options`, (value, text) each; returns the value, None on escape.
+
+    `hint` stands below the options, in place of the keys.
+    """
 
     DEFAULT_CSS = BOX_CSS.format("ChooseScreen")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", "Close")]
 
-    def __init__(self, title: str, options: Sequence[tuple[str, str]], current: str | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        options: Sequence[tuple[str, str | Content]],
+        current: str | None = None,
+        hint: str = "enter chooses   esc closes",
+    ) -> None:
         super().__init__()
         self._title = title
+        self._hint = hint
         self._choices = list(options)
         self._current = current
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._title
-            yield OptionList(*(Option(Content(text), id=f"o{i}") for i, (_, text) in enumerate(self._choices)))
-            yield Static("enter chooses   esc closes", classes="hint")
+            texts = [text if isinstance(text, Content) else Content(text) for _, text in self._choices]
+            yield OptionList(*(Option(text, id=f"o{i}") for i, text in enumerate(texts)))
+            yield Static(Content(self._hint), classes="hint")
 
     def on_mount(self) -> None:
         values = [value for value, _ in self._choices]

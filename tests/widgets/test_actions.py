@@ -5,7 +5,7 @@ import importlib
 import pytest
 from textual.widgets import Input, OptionList, Static
 
-from mia_tui.app import SCREEN_CLASSES, MiaApp
+from mia_tui.app import IMAGE_CLASSES, SCREEN_CLASSES, MiaApp
 from mia_tui.keymap import Action, show_key
 from mia_tui.project import Project
 from mia_tui.widgets.actions import MAX_FOOTER_KEYS, PLACES, ActionProvider, KeyFooter, MiaScreen
@@ -81,7 +81,7 @@ def test_every_row_has_a_handler_and_no_key_is_used_twice(name) -> None:
 
 def test_places_have_letters_and_keys_of_their_own() -> None:
     assert len({place.letter for place in PLACES}) == len(PLACES) == len({place.key for place in PLACES})
-    assert {place.name for place in PLACES} == {*SCREEN_CLASSES, "review"}  # the labelling screen on predictions
+    assert {place.name for place in PLACES} == {*SCREEN_CLASSES, "review"} - {IMAGE_CLASSES}
 
 
 async def test_keys_do_what_the_table_says_and_disabled_ones_say_why(app) -> None:

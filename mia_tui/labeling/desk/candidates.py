@@ -4,32 +4,17 @@ Both are pending until a person accepts them (they become labels), corrects them
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shapely.geometry.base import BaseGeometry
 
+from mia_tui.errors import MiaError
 from mia_tui.labeling import review
+from mia_tui.labeling.ladder import Ladder
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
 from mia_tui.project import Project
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """Nested outlines of one object from the smallest to the largest; `at` is the one that is shown."""
-
-    rungs: tuple[BaseGeometry, ...]
-    at: int
-
-    def step(self, rungs: int) -> "Ladder | None":
-        """The ladder a few rungs larger (or smaller, below 0); None past its end."""
-        index = self.at + rungs
-        return replace(self, at=index) if 0 <= index < len(self.rungs) else None
-
-    @property
-    def geometry(self) -> BaseGeometry:
-        return self.rungs[self.at]
 
 
 @dataclass(frozen=True)
@@ -70,6 +55,10 @@ class Candidates(Protocol):
     """Where they come from, for people."""
     travels: bool
     """Whether other frames may have some, too."""
+
+    @property
+    def rejected(self) -> frozenset[int]:
+        """Numbers of those that a person rejected."""
 
     def pending(self, labels: FrameLabels) -> list[Candidate]:
         """Those without a decision, the most doubtful first."""
@@ -152,6 +141,10 @@ class Proposed:
         self.rejections = Rejections()
         self._taken: dict[int, int] = {}
 
+    @property
+    def rejected(self) -> frozenset[int]:
+        return self.rejections.numbers
+
     def pending(self, labels: FrameLabels) -> list[Candidate]:
         gone = self.rejections.numbers
         gone |= {number for number, label in self._taken.items() if label in labels.objects}
@@ -192,18 +185,26 @@ class Predicted:
 
     travels = True
 
-    def __init__(self, project: Project, model: str, key: str, frame: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, project: Project, model: str, key: str, frame: str, size: tuple[int, int], clock: Callable[[], float]
+    ) -> None:
         self._clock = clock
-        self._project = project
         self._model = model
-        self._place = key, frame
-        self._store: FrameStore | None = None
-        self._read = review.review_state(project, model, key, frame).predictions
+        self._size = size
+        self._colors = class_colors(project)
+        self._path = project.prediction_path(model, key, frame)
+        if not self._path.exists():
+            raise MiaError(f"model {model} has no prediction of {key} ({frame})")
+        self._store = FrameStore(self._path, *size, read_only=True)
         self.origin = model
 
     @property
+    def rejected(self) -> frozenset[int]:
+        return self._frame.rejected
+
+    @property
     def _frame(self) -> FrameLabels:
-        return self._read if self._store is None else self._store.frame
+        return self._store.frame
 
     def pending(self, labels: FrameLabels) -> list[Candidate]:
         state = review.state_of(self._model, self._frame, labels)
@@ -222,24 +223,58 @@ class Predicted:
         return [label.id for label in new]
 
     def reject(self, numbers: Iterable[int], labels: FrameLabels) -> None:
-        self._open(labels).reject(numbers)
+        meant = [self._frame.objects[number] for number in numbers]
+        store = self.open_for_marks()
+        if any(store.frame.objects.get(item.id) != item for item in meant):
+            raise MiaError(f"{self._path} has changed since the image was opened. Open the image again to go on.")
+        store.reject([item.id for item in meant])
 
     def number_of(self, item: LabelObject) -> int | None:
         model, _, number = (item.origin or "").rpartition("#")
         return int(number) if model == self._model and number.isdigit() and int(number) in self._frame.objects else None
 
-    def _open(self, labels: FrameLabels) -> FrameStore:
+    def open_for_marks(self) -> FrameStore:
         """The prediction's file, open for marks; looking alone does not lock it."""
-        if self._store is None:
-            path = self._project.prediction_path(self._model, *self._place)
-            colors = class_colors(self._project)
-            self._store = FrameStore(path, labels.height, labels.width, colors=colors, clock=self._clock)
+        if self._store.read_only:
+            self._store = FrameStore(self._path, *self._size, colors=self._colors, clock=self._clock)
+        return self._store
+
+    @property
+    def store(self) -> FrameStore:
+        """The prediction's file, as it is open now."""
         return self._store
 
     def histories(self) -> list[History]:
-        return [] if self._store is None else [self._store]
+        return [_Marks(self)]
 
     def close(self) -> None:
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self._store.close()
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """The undo steps of a prediction's file, which is opened for editing when one of them is taken."""
+
+    of: Predicted
+
+    @property
+    def undo_text(self) -> str | None:
+        return self.of.store.undo_text
+
+    @property
+    def redo_text(self) -> str | None:
+        return self.of.store.redo_text
+
+    @property
+    def undo_time(self) -> float:
+        return self.of.store.undo_time
+
+    @property
+    def redo_time(self) -> float:
+        return self.of.store.redo_time
+
+    def undo(self) -> str | None:
+        return self.of.open_for_marks().undo()
+
+    def redo(self) -> str | None:
+        return self.of.open_for_marks().redo()

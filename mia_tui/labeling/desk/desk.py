@@ -1,10 +1,12 @@
 """The desk: one open frame, what is proposed on it, the class and tool in hand, and the mode that keys go to."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,18 +16,22 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
-from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Ladder, Predicted
+from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
-from mia_tui.labeling.desk.modes import MenuMode, Mode, Sketch
+from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
+from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.lock import LockedError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
 from mia_tui.project import Project
 
 SCREEN = "label"
 """What the user's key map calls the desk's actions: `label.<id>`."""
+FEW = 4
+"""So many objects have to be labelled before their size tells something about the next one."""
 TOUCH_PX = 3.0
 """A point within this distance of the place pointed at is meant."""
 
@@ -107,9 +113,10 @@ class Desk:
         self.travel = 0
         self.message, self.warning = "", False
         self.tally = Tally()
-        self.memory: dict[str, Any] = {}
+        self.memory: dict[Any, Any] = {}
         """What tools and proposals remember over images: radius of the brush, threshold, size."""
         self._pressed = 0.0
+        self._overtaken: set[float] = set()
         self._pending: tuple[FrameLabels, object, list[Candidate]] | None = None
 
     # ---- the frame --------------------------------------------------------------------------------------------------
@@ -141,12 +148,15 @@ class Desk:
         colors = class_colors(self.project)
         try:
             store = FrameStore(path, *size, colors=colors, clock=self._time)
-        except MiaError as error:
+        except LockedError as error:
             store = FrameStore(path, *size, colors=colors, read_only=True)
             self.read_only = str(error)
         self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))
         if model is not None:
-            self.candidates = Predicted(self.project, model, key, name, self._time)
+            self.candidates = Predicted(self.project, model, key, name, size, self._time)
+        # What follows is later than all that was done here, even where a clock was set back.
+        times = [time for history in self._histories() for time in (history.undo_time, history.redo_time)]
+        self._pressed, self._overtaken = max(self._pressed, *times), set()
 
     def _time(self) -> float:
         """Seconds since the epoch at which the key came: all edits that it makes are one step for `undo`."""
@@ -168,7 +178,7 @@ class Desk:
         finally:
             if frame is not None:
                 frame.store.close()
-                _remove_empty(frame.store)
+                _remove_empty(frame.store, self.project.source_folder("labels"))
 
     @property
     def opened(self) -> OpenFrame:
@@ -191,21 +201,29 @@ class Desk:
         """Candidates without a decision, the most doubtful first."""
         if self.frame is None or self.candidates is None:
             return []
-        key = self.labels, self.candidates, self._decisions()
+        key = self.labels, self.candidates, self.candidates.rejected
         if self._pending is None or self._pending[0] is not key[0] or self._pending[1] != key[1:]:
             self._pending = key[0], key[1:], self.candidates.pending(self.labels)
         return self._pending[2]
 
-    def _decisions(self) -> tuple[Any, ...]:
-        """Changes whenever a candidate was decided on beside the labels."""
-        assert self.candidates is not None
-        return tuple((h.undo_text, h.undo_time) for h in self.candidates.histories())
-
     @cached_property
-    def image(self) -> NDArray[np.float32]:
-        """The image as tools see it: (Y, X) float32, the mean of the channels, NaN as 0."""
-        plane = np.nan_to_num(self.opened.plane.astype(np.float32), posinf=0.0, neginf=0.0)
-        return cast(NDArray[np.float32], plane.mean(axis=0))
+    def image(self) -> NDArray[Any]:
+        """The image as tools see it: (Y, X), or (Y, X, C) of several channels, in the numbers of its file."""
+        plane = self.opened.plane
+        return plane[0] if len(plane) == 1 else np.moveaxis(plane, 0, -1)
+
+    @property
+    def diameter(self) -> float | None:
+        """What the labelled objects of the class in hand measure, in pixels; None as long as there are few."""
+        outlines = [
+            item.geometry.area
+            for item in self.labels.objects.values()
+            if item.label_class == self.class_name and item.geometry.area > 0
+        ]
+        if len(outlines) >= FEW:
+            self.memory["diameter", self.class_name] = float(np.sqrt(np.median(outlines) * 4 / np.pi))
+        found: float | None = self.memory.get(("diameter", self.class_name))
+        return found
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 
@@ -230,14 +248,24 @@ class Desk:
         self.message, self.warning = "", False
         self._pressed = round(max(time.time(), self._pressed + 1e-5), 6)
 
-    def press(self, key: str) -> bool:
-        """Take one key; False when it means nothing here. What went wrong is in `message`."""
+    @contextmanager
+    def _doing(self) -> Iterator[None]:
+        """Something that a key, a click or a row of the help asks for: what goes wrong with it is in `message`."""
         self._begin()
         try:
-            return self._press(key)
+            yield
         except MiaError as error:
             self.warn(str(error))
-            return True
+        except shapely.errors.GEOSException as error:
+            self.warn(f"The outlines there cannot be worked with: {error}")
+        finally:
+            self._end()
+
+    def press(self, key: str) -> bool:
+        """Take one key; False when it means nothing here. What went wrong is in `message`."""
+        with self._doing():
+            return self._press(key)
+        return True  # it went wrong
 
     def _press(self, key: str) -> bool:
         if key == "escape":
@@ -288,17 +316,15 @@ class Desk:
 
     def perform(self, name: str) -> None:
         """As `do`, for a click or the palette: what goes wrong is in `message`."""
-        self._begin()
-        try:
+        with self._doing():
             if ROWS[name].action.context == "":
                 while self.modes:
                     self.leave()
             self.do(name)
-        except MiaError as error:
-            self.warn(str(error))
 
     def reason(self, name: str) -> str | None:
         """Why an action cannot be done now; None when it can."""
+
         if self.frame is None:
             return "No image is open."
         entry = ROWS[name]
@@ -311,6 +337,8 @@ class Desk:
     def take_count(self) -> int:
         """The count that was typed, 1 without one; it is used up."""
         count, self.count = self.count, None
+        if isinstance(self.mode, CountMode):
+            self.leave()
         return max(1, count or 1)
 
     def say(self, text: str) -> None:
@@ -337,8 +365,7 @@ class Desk:
 
     def click(self, y: float, x: float) -> None:
         """A click: chooses the object that is there; elsewhere it is a place for the mode or the tool in hand."""
-        self._begin()
-        try:
+        with self._doing():
             there = self.at(y, x) if not self.modes else None
             if there is not None:
                 self.current = there
@@ -346,21 +373,16 @@ class Desk:
                 self.warn(f"Open for viewing only: {self.read_only}")
             else:
                 self.put(y, x)
-        except MiaError as error:
-            self.warn(str(error))
 
     def drag(self, path: list[tuple[float, float]], *, shift: bool = False, ctrl: bool = False) -> None:
         """The mouse was drawn along (y, x) with its button pressed."""
         from mia_tui.labeling.desk.tools.freehand import drag
 
-        self._begin()
-        try:
+        with self._doing():
             if self.read_only:
                 self.warn(f"Open for viewing only: {self.read_only}")
             else:
                 drag(self, path, shift=shift, ctrl=ctrl)
-        except MiaError as error:
-            self.warn(str(error))
 
     def put(self, y: float, x: float) -> None:
         """A place, (y, x) in image pixels, for the mode on top that takes one, else for the tool in hand."""
@@ -442,15 +464,14 @@ class Desk:
         return None
 
     def overlapping(self, geometry: BaseGeometry, but: Sequence[int] = ()) -> list[LabelObject]:
-        """The labels whose area shares some with a geometry, without those of the ids `but`."""
+        """The labels whose boxes meet the box of a geometry, without points and those of the ids `but`."""
         others = [item for item in self.labels.objects.values() if item.id not in but]
-        if not others:
+        if not others or geometry.is_empty:
             return []
-        shapes = np.array([item.geometry for item in others], dtype=object)
-        shapely.prepare(geometry)
-        return [
-            others[i] for i in np.flatnonzero(shapely.intersects(geometry, shapes) & ~shapely.touches(geometry, shapes))
-        ]
+        left, top, right, bottom = geometry.bounds
+        boxes = shapely.bounds(np.array([item.geometry for item in others], dtype=object))
+        meets = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
+        return [others[i] for i in np.flatnonzero(meets) if others[i].geometry.geom_type != "Point"]
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
@@ -484,29 +505,41 @@ class Desk:
     # ---- undo -------------------------------------------------------------------------------------------------------
 
     def _histories(self) -> list[History]:
-        return [self.store, *(self.candidates.histories() if self.candidates is not None else [])]
+        """Those of candidates first: when their file cannot be edited, nothing else is taken back either."""
+        return [*(self.candidates.histories() if self.candidates is not None else []), self.store]
 
     def undo(self) -> str | None:
-        """Take back what the latest key has done, whichever files it stands in; its text."""
+        """Take back all that the latest key has done, whichever files it stands in; its text."""
         steps = [history for history in self._histories() if history.undo_text is not None]
         latest = max((history.undo_time for history in steps), default=0.0)
-        texts = []
+        texts: list[str | None] = []
         for history in steps:
-            while history.undo_text is not None and history.undo_time == latest:
+            while history.undo_text is not None and history.undo_time == latest and (latest or not texts):
                 texts.append(history.undo())
         self.forget_gone()
-        return texts[0] if texts else None
+        return _told(texts)
 
     def redo(self) -> str | None:
-        """Do the step again that was taken back last; its text."""
-        steps = [history for history in self._histories() if history.redo_text is not None]
+        """Do all again that was taken back last; its text."""
+        steps = [history for history in self._histories() if self._can_redo(history)]
         first = min((history.redo_time for history in steps), default=0.0)
-        texts = []
+        texts: list[str | None] = []
         for history in steps:
-            while history.redo_text is not None and history.redo_time == first:
+            while history.redo_text is not None and history.redo_time == first and (first or not texts):
                 texts.append(history.redo())
         self.forget_gone()
-        return texts[0] if texts else None
+        return _told(texts)
+
+    def _can_redo(self, history: History) -> bool:
+        return history.redo_text is not None and history.redo_time not in self._overtaken
+
+    def _end(self) -> None:
+        """A key was dealt with. After an edit nothing that was undone before can come back, in none of the files."""
+        if self.frame is None:
+            return
+        histories = self._histories()
+        if any(history.undo_text is not None and history.undo_time == self._pressed for history in histories):
+            self._overtaken |= {history.redo_time for history in histories if history.redo_text is not None}
 
     def forget_gone(self) -> None:
         """Let go of the chosen object when it is no more there."""
@@ -514,7 +547,14 @@ class Desk:
             self.current = None
 
 
-def _remove_empty(store: FrameStore) -> None:
-    """Take away the folder that opening for labelling made, when nothing was labelled."""
+def _told(texts: Iterable[str | None]) -> str | None:
+    """What steps were about, each once; None without any."""
+    counts = Counter(text for text in texts if text is not None)
+    return ", ".join(text if n == 1 else f"{text}, {n} times" for text, n in counts.items()) or None
+
+
+def _remove_empty(store: FrameStore, labels: Path) -> None:
+    """Take away the folders that opening for labelling made, when nothing was labelled."""
     with suppress(OSError):
-        store.path.parent.rmdir()
+        for folder in store.path.relative_to(labels).parents:
+            (labels / folder).rmdir()

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from mia_tui.labeling.desk.candidates import Candidate, Ladder
+from mia_tui.labeling import outline
+from mia_tui.labeling.desk.candidates import Candidate
 from mia_tui.labeling.desk.refs import Ref, candidate, label
+from mia_tui.labeling.ladder import Ladder
 from mia_tui.labeling.objects import LabelObject
+from mia_tui.labeling.raster import fill
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -27,7 +29,7 @@ def add(
     if shape is not None and not over:
         shape = without_others(desk, shape, ())
     if shape is None:
-        desk.warn("Nothing was added: that place is labelled already, or outside the image.")
+        desk.warn("Nothing was added: that place is labelled already, outside the image, or smaller than a pixel.")
         return None
     new = LabelObject(desk.store.new_id(), shape, desk.class_name)
     desk.store.edit(text, add=[new])
@@ -95,8 +97,14 @@ def set_class(desk: "Desk", ref: Ref, name: str) -> None:
     if isinstance(item, LabelObject):
         source = "manual" if item.source == "manual" else "corrected"
         desk.store.edit(text, add=[replace(item, label_class=name, source=source)], remove=[item.id])
-    else:
-        _take_corrected(desk, replace(item, label_class=name), text)
+        return
+    shape = clipped(desk, item.geometry)
+    if shape is not None:
+        shape = without_others(desk, shape, ())
+    if shape is None:
+        desk.warn("Its place is labelled already. x rejects it.")
+        return
+    _take_corrected(desk, replace(item, label_class=name, geometry=shape), text)
 
 
 def remove(desk: "Desk", refs: Sequence[Ref], text: str) -> None:
@@ -106,10 +114,10 @@ def remove(desk: "Desk", refs: Sequence[Ref], text: str) -> None:
     if desk.candidates is not None:
         came_from = (desk.candidates.number_of(desk.labels.objects[number]) for number in labels)
         numbers += [number for number in came_from if number is not None]
-    if labels:
-        desk.store.edit(text, remove=labels)
     if numbers and desk.candidates is not None:
         desk.candidates.reject(numbers, desk.labels)
+    if labels:
+        desk.store.edit(text, remove=labels)
     if desk.current in refs:
         desk.current = None
 
@@ -131,41 +139,66 @@ def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
 
 
 def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates as they can be labels: without what belongs to labels; left out when little would be left."""
-    if not desk.labels.objects:
-        return list(chosen)
-    others = np.array([item.geometry for item in desk.labels.objects.values()], dtype=object)
-    tree = shapely.STRtree(others)
+    """The candidates as they can be labels: in the image, without what belongs to labels or to the ones before.
+
+    One of which half or less would be left is left out.
+    """
+    shapes = [clipped(desk, item.geometry) for item in chosen]
+    labelled = [item.geometry for item in desk.labels.objects.values() if item.geometry.geom_type != "Point"]
+    labels, others = shapely.STRtree(labelled), shapely.STRtree([shape or shapely.Polygon() for shape in shapes])
+    taken: dict[int, BaseGeometry] = {}
     fitting = []
-    for item in chosen:
-        if item.geometry.geom_type == "Point":
-            fitting.append(item)
+    for index, (item, shape) in enumerate(zip(chosen, shapes, strict=True)):
+        rest = shape
+        if shape is not None and shape.geom_type != "Point":
+            near = [labelled[i] for i in labels.query(shape)]
+            near += [taken[i] for i in others.query(shape).tolist() if i in taken]
+            rest = without(desk, shape, near)
+        if rest is None or rest.area < item.geometry.area / 2:
             continue
-        near = tree.query(item.geometry, predicate="intersects")
-        rest = (
-            item.geometry if not len(near) else outlines_of(item.geometry.difference(shapely.union_all(others[near])))
-        )
-        if rest is not None and rest.area > item.geometry.area / 2:
-            fitting.append(replace(item, geometry=rest))
+        if rest.geom_type != "Point":
+            taken[index] = rest
+        fitting.append(item if rest is item.geometry else replace(item, geometry=rest))
     return fitting
 
 
 def clipped(desk: "Desk", geometry: BaseGeometry) -> BaseGeometry | None:
-    """The part of a geometry that lies on the image, made valid; None when there is none."""
+    """The part of a geometry that lies on the image, made valid; None when it covers no pixel there."""
     height, width = desk.opened.size
     if geometry.geom_type == "Point":
+        if geometry.is_empty:
+            return None
         x, y = shapely.get_coordinates(geometry)[0]
         return geometry if 0 <= x < width and 0 <= y < height else None
-    valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
-    return outlines_of(shapely.intersection(valid, shapely.box(0, 0, width, height)))
+    return on_pixels(desk, outline.valid(geometry, (height, width)))
+
+
+def on_pixels(desk: "Desk", geometry: BaseGeometry | None) -> BaseGeometry | None:
+    """A geometry without the parts that cover no pixel; None when nothing is left."""
+    if geometry is None or geometry.geom_type == "Point":
+        return geometry
+    parts = outline.polygons(geometry)
+    kept = [part for part in parts if fill(part, desk.opened.size)[2].any()]
+    if len(kept) == len(parts):
+        return geometry
+    return (kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept)) if kept else None
 
 
 def without_others(desk: "Desk", geometry: BaseGeometry, own: Sequence[int]) -> BaseGeometry | None:
     """What is left of a geometry when labels keep what they have."""
     if geometry.geom_type == "Point":
         return geometry
-    others = [item.geometry for item in desk.overlapping(geometry, own) if item.geometry.geom_type != "Point"]
-    return geometry if not others else outlines_of(geometry.difference(shapely.union_all(others)))
+    return without(desk, geometry, [item.geometry for item in desk.overlapping(geometry, own)])
+
+
+def without(desk: "Desk", geometry: BaseGeometry, others: Sequence[BaseGeometry]) -> BaseGeometry | None:
+    """What is left of an outline without the areas of others, which may cross themselves; None without a pixel."""
+    size = desk.opened.size
+    areas = [area for area in (outline.valid(other, size) for other in others) if area is not None]
+    meeting = [area for area in areas if geometry.intersects(area) and not geometry.touches(area)]
+    if not meeting:
+        return geometry
+    return on_pixels(desk, outlines_of(geometry.difference(shapely.union_all(meeting))))
 
 
 def outlines_of(geometry: BaseGeometry) -> BaseGeometry | None:

@@ -26,7 +26,10 @@ class Viewport(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """Something that can be chosen: `place` is (y, x), `box` (min x, min y, max x, max y); `what` is for the caller."""
+    """Something that can be chosen: `place` is (y, x), `box` (min x, min y, max x, max y).
+
+    `what` is for the caller, and hashable: it tells targets apart that lie on each other.
+    """
 
     what: object
     place: tuple[float, float]
@@ -56,13 +59,13 @@ def codes(count: int, letters: str = LETTERS) -> list[str]:
     return [*short, *long][:count]
 
 
-def place_hints(targets: Sequence[Target], view: Viewport, skip: int = 0) -> list[Hint]:
+def place_hints(targets: Sequence[Target], view: Viewport) -> list[Hint]:
     """Letters for up to `AT_ONCE` of the targets in view, in their order; the first ones get the short codes.
 
     Every hint stands on cells of its own: where two would meet, the later one moves to a free place inside the box of
-    its target, and is left for the next page (`skip`) when there is none.
+    its target, and is left out when there is none: for the next page.
     """
-    seen = [target for target in targets if _in_view(target.place, view)][skip:]
+    seen = [target for target in targets if _in_view(target.place, view)]
     names = codes(min(len(seen), AT_ONCE))
     taken: set[tuple[int, int]] = set()
     hints: list[Hint] = []

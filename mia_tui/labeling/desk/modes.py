@@ -108,17 +108,23 @@ class HintMode(Mode):
     hints: list[Hint] = field(default_factory=list)
     name: ClassVar[str] = "hints"
     takes_letters: ClassVar[bool] = True
-    _page: int = 0
+    _shown: set[Target] = field(default_factory=set)
 
     def entered(self, desk: "Desk") -> None:
-        self._place(desk, 0)
+        self._next_page(desk)
         if not self.hints:
             desk.leave()
             desk.say("There is nothing in view to choose. Pan, zoom out (-) or press f.")
 
-    def _place(self, desk: "Desk", skip: int) -> None:
-        self.typed, self._page = "", skip
-        self.hints = place_hints(list(self.targets(desk)), desk.view, skip)
+    def _next_page(self, desk: "Desk") -> None:
+        """Letters for those that had none yet; when all had some, for the first ones again."""
+        self.typed = ""
+        targets = list(self.targets(desk))
+        self.hints = place_hints([target for target in targets if target not in self._shown], desk.view)
+        if not self.hints and self._shown:
+            self._shown = set()
+            self.hints = place_hints(targets, desk.view)
+        self._shown |= {hint.target for hint in self.hints}
 
     def key(self, desk: "Desk", key: str) -> bool:
         if len(key) == 1 and key.isdigit():
@@ -131,9 +137,7 @@ class HintMode(Mode):
 
     def further(self, desk: "Desk") -> None:
         """Letters for the targets that have none yet; after the last ones the first again."""
-        self._place(desk, self._page + len(self.hints))
-        if not self.hints:
-            self._place(desk, 0)
+        self._next_page(desk)
 
     def _type(self, desk: "Desk", letter: str) -> None:
         typed = self.typed + letter
@@ -161,8 +165,9 @@ class HintMode(Mode):
 class GridMode(Mode):
     """A grid of 5 x 5 letters over the view, again inside the chosen cell, until one place is left.
 
-    A letter in upper case does not snap: the place is the middle of the cell, not the nearest target in it. A digit
-    takes the class with it, enter the place as it is. After a place the grid starts again, until escape.
+    A letter in upper case does not snap: the place is the middle of the cell, not the nearest target in it. After a
+    letter, a digit takes the class with it, and enter the place as it is. After a place the grid starts again, until
+    escape.
     """
 
     text: str
@@ -182,8 +187,10 @@ class GridMode(Mode):
         self.box, self._depth, self._snap = desk.view_box, 0, True
 
     def key(self, desk: "Desk", key: str) -> bool:
+        if not self._depth:
+            self.box = desk.view_box  # the view may have moved since
         if len(key) == 1 and key.isdigit():
-            if desk.hold_class(key):
+            if desk.hold_class(key) and self._depth:
                 self.take(desk)
         elif len(key) == 1 and key.lower() in GRID_LETTERS:
             self._choose(desk, GRID_LETTERS.index(key.lower()), snap=key.islower())
@@ -211,6 +218,9 @@ class GridMode(Mode):
 
     def take(self, desk: "Desk") -> None:
         """Use the place that the present cell stands for."""
+        if not self._depth:
+            desk.say("Nothing is pointed at yet: type the letter of a cell.")
+            return
         left, top, right, bottom = self.box
         y, x = (top + bottom) / 2, (left + right) / 2
         found = self._inside(desk) if self._snap else np.zeros((0, 2))
@@ -257,5 +267,13 @@ class CountMode(Mode):
             self.digits = (self.digits + key)[:4]
             desk.count = int(self.digits)
             return True
+        if key == "backspace":
+            self.back(desk)
+            return True
         desk.leave(keep_count=True)
         return False
+
+    def back(self, desk: "Desk") -> None:
+        """Take the last digit back."""
+        self.digits = self.digits[:-1]
+        desk.count = int(self.digits or 0)

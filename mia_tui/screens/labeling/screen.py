@@ -19,6 +19,7 @@ from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.image_tree import models_with_predictions
 from mia_tui.widgets.actions import COMMON, MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
+from mia_tui.widgets.line import Line
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -75,6 +76,7 @@ class LabelScreen(ImageScreen):
         Action("z_next", "pagedown", "Next z", "Images", method="step_plane", args=(0, 1)),
         Action("z_previous", "pageup", "Previous z", "Images", method="step_plane", args=(0, -1)),
         Action("model", "M", "Predictions of a model", "Decide", more="Work on the predictions of a model"),
+        Action("classes", "C", "Classes", "Classes", more="Names, colours, keys and order of the classes"),
         Action("accept_everywhere", "ctrl+t", "Accept all images above a score", "Decide"),
         Action("scores", "number_sign", "Scores on or off", "View"),
         Action("labels", "o", "Labels on or off", "View"),
@@ -110,11 +112,11 @@ class LabelScreen(ImageScreen):
         self._dragged: tuple[tuple[float, float], ...] = ()
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="info", classes="line", markup=False)
+        yield Line(id="info", classes="line", markup=False)
         yield ImageCanvas("Looking for images …")
-        yield Static(id="classes", classes="line")
-        yield Static(id="state", classes="line")
-        yield Static(id="readout", classes="line")
+        yield Line(id="classes", classes="line")
+        yield Line(id="state", classes="line")
+        yield Line(id="readout", classes="line")
         yield Static(id="menu")
 
     @classmethod
@@ -202,6 +204,7 @@ class LabelScreen(ImageScreen):
 
     def _open_wanted(self) -> None:
         wanted, self._wanted = self._wanted, {}
+        self._loading = True
         keys = [ref.key for ref in self._refs]
         if wanted.get("key") in keys:
             self._at = keys.index(str(wanted["key"]))
@@ -355,7 +358,8 @@ class LabelScreen(ImageScreen):
         if action in COMMON:  # leaving the screen or the app waits for the keys: not from among them
             self.call_later(self.perform, action.id)
             return
-        for _ in range(desk.take_count() if action.group == "Cursor" else 1):
+        count = desk.take_count()
+        for _ in range(count if action.group == "Cursor" else 1):
             await super().perform(action.id)
 
     async def _at_desk(self, do: Any) -> Any:
@@ -514,6 +518,14 @@ class LabelScreen(ImageScreen):
         self._show_labels = not self._show_labels
         self._trace()
         self.rebuild()
+
+    async def action_classes(self) -> None:
+        """The frame is taken off the desk meanwhile: a change of classes may go through its label file, too."""
+        from mia_tui.screens.classes import ClassesScreen
+
+        await self._close_desk()
+        key = None if self._ref is None else self._ref.key
+        self.app.push_screen(ClassesScreen(key), lambda _: None)  # on_screen_resume opens the frame again
 
     def action_scores(self) -> None:
         self._show_scores = not self._show_scores

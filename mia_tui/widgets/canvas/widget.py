@@ -523,6 +523,9 @@ class ImageCanvas(Widget, can_focus=True):
     # ---- events -----------------------------------------------------------------------------------------------------
 
     def on_resize(self, _event: Resize) -> None:
+        """Blank until the new frame is there: one of another size would only cost its bytes twice."""
+        if self._frame_view is not None and (self._frame_view.rows, self._frame_view.columns) != tuple(self.size)[::-1]:
+            self._frame = self._frame_view = self._drawn_cursor = None
         self._want()
 
     def on_show(self, _event: Show) -> None:

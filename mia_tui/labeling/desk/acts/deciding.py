@@ -40,6 +40,9 @@ def nothing_to_decide(desk: "Desk") -> str | None:
 )
 def accept_view(desk: "Desk") -> None:
     chosen = desk.in_view(desk.pending)
+    if not chosen:
+        desk.say("Nothing pending is in view. n goes to the next doubtful one.")
+        return
     said(desk, edits.accept(desk, chosen, f"accept {len(chosen)} in view"), len(chosen))
 
 

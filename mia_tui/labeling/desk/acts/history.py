@@ -1,5 +1,6 @@
 """Undo, redo, again, and so many times."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mia_tui.labeling.desk.modes import CountMode
@@ -13,16 +14,26 @@ GROUP = "Edit"
 
 @row("undo", "u,ctrl+z", "Undo", GROUP, show=True, repeats=False, edits=True)
 def undo(desk: "Desk") -> None:
+    step(desk, desk.undo, "Taken back", "Nothing to undo on this image.")
+
+
+def step(desk: "Desk", take: Callable[[], str | None], done: str, nothing: str) -> None:
+    """Undo or redo as often as the count says, and say what was done."""
+    texts: list[str] = []
     for _ in range(desk.take_count()):
-        text = desk.undo()
-        desk.say("Nothing to undo on this image." if text is None else f"Taken back: {text}.")
+        text = take()
+        if text is None:
+            break
+        texts.append(text)
+    if not texts:
+        desk.say(nothing)
+    else:
+        desk.say(f"{done}: {texts[-1]}." if len(texts) == 1 else f"{done}: {len(texts)} steps, the last {texts[-1]}.")
 
 
 @row("redo", "U,ctrl+r", "Redo", GROUP, edits=True)
 def redo(desk: "Desk") -> None:
-    for _ in range(desk.take_count()):
-        text = desk.redo()
-        desk.say("Nothing to redo on this image." if text is None else f"Done again: {text}.")
+    step(desk, desk.redo, "Done again", "Nothing to redo on this image.")
 
 
 @row("again", "full_stop", "Again", GROUP, more="Do the last action again, on the next object")
@@ -42,3 +53,10 @@ def again(desk: "Desk") -> None:
 )
 def count(desk: "Desk") -> None:
     desk.enter(CountMode())
+
+
+@row("count_back", "backspace", "Last digit back", GROUP, context=CountMode.name)
+def digit_back(desk: "Desk") -> None:
+    mode = desk.mode
+    if isinstance(mode, CountMode):
+        mode.back(desk)

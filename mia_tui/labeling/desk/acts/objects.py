@@ -56,7 +56,7 @@ def rung(desk: "Desk", ref: Ref, step: int) -> None:
         desk.forget_ladder(ref)
         rung(desk, ref, step)
         return
-    changed = edits.change(desk, ref, other.geometry, "grow" if step > 0 else "shrink")
+    changed = edits.change(desk, ref, other.proposal, "grow" if step > 0 else "shrink")
     if changed is not None:
         desk.ladders[changed] = other
 

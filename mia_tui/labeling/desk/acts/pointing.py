@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
+from mia_tui.labeling import outline
 from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.hints import Target
 from mia_tui.labeling.desk.modes import GridMode, HintMode
@@ -64,13 +66,16 @@ def class_hints(desk: "Desk") -> None:
 @row("merge_hints", "m", "Merge by hints", GROUP, more="Merge two labels by their hints", tasks=OUTLINED, why=no_labels,
      edits=True)  # fmt: skip
 def merge_hints(desk: "Desk") -> None:
+    def outlines(desk: "Desk") -> list[Target]:
+        return [t for t in labels_only(desk) if desk.labels.objects[ref_of(t).number].geometry.geom_type != "Point"]
+
     def first(desk: "Desk", target: Target) -> None:
         one = ref_of(target)
-        others = lambda d: [t for t in labels_only(d) if t.what != one]  # noqa: E731
+        others = lambda d: [t for t in outlines(d) if t.what != one]  # noqa: E731
         desk.choose(one, reveal=False)
         desk.enter(HintMode(f"merge {one.number} with: type a hint", others, lambda d, t: merge(d, one, ref_of(t))))
 
-    desk.enter(HintMode("merge: type the hint of the first", labels_only, first))
+    desk.enter(HintMode("merge: type the hint of the first", outlines, first))
 
 
 def merge(desk: "Desk", one: Ref, other: Ref) -> None:
@@ -79,7 +84,15 @@ def merge(desk: "Desk", one: Ref, other: Ref) -> None:
 
     a, b = desk.labels.objects[one.number], desk.labels.objects[other.number]
     source = "manual" if a.source == "manual" else "corrected"
-    joined = replace(a, geometry=a.geometry.union(b.geometry), source=source)
+    shapes = [outline.valid(item.geometry, desk.opened.size) for item in (a, b)]
+    whole = edits.outlines_of(shapely.union_all([shape for shape in shapes if shape is not None]))
+    if whole is None:
+        desk.warn("Nothing was merged: neither of them lies on the image.")
+        return
+    joined = replace(a, geometry=whole, source=source)
+    came_from = None if desk.candidates is None else desk.candidates.number_of(b)
+    if desk.candidates is not None and came_from is not None:
+        desk.candidates.reject([came_from], desk.labels)  # as an object of its own it is no more wanted
     desk.store.edit(f"merge {a.id} and {b.id}", add=[joined], remove=[a.id, b.id])
     desk.ladders.pop(one, None)
     desk.ladders.pop(label(b.id), None)

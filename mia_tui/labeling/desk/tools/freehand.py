@@ -7,6 +7,7 @@ import numpy as np
 from mia_tui.labeling import outline
 from mia_tui.labeling.desk.tools.brush import BrushTool
 from mia_tui.labeling.desk.tools.drawn import annotate, join, new_object, take_away
+from mia_tui.labeling.desk.tools.smart import SmartTool
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -18,7 +19,7 @@ def drag(desk: "Desk", path: list[tuple[float, float]], *, shift: bool, ctrl: bo
     Plain it is a new object, with shift added to the object it meets, with control taken away.
     """
     mode = desk.mode
-    if isinstance(mode, BrushTool):
+    if isinstance(mode, BrushTool | SmartTool):
         mode.stroke(desk, path)
         return
     geometry = outline.polygon(np.array(path)[:, ::-1])

@@ -3,32 +3,24 @@
 from typing import TYPE_CHECKING
 
 from mia_tui.labeling.desk import edits
-from mia_tui.labeling.desk.candidates import Ladder
 from mia_tui.labeling.desk.rows import OUTLINED
 from mia_tui.labeling.desk.tools import Tool, tool
+from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.seed import outline_at
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
 
-def seeded(desk: "Desk", y: float, x: float) -> Ladder | None:
-    """The outlines of what is at a place, the best one chosen."""
-    return None
+def seeded(desk: "Desk", y: float, x: float) -> Ladder:
+    """The outlines of what is at a place, the best one chosen; its size is guessed from what is labelled."""
+    return outline_at(desk.image, (y, x), desk.diameter)
 
 
-@tool(
-    "seed",
-    "o",
-    "Outline",
-    tasks=OUTLINED,
-    more="One place in an object gives its outline; w and s make it larger or smaller",
-)
+@tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline; w and s change its size")
 class SeedTool(Tool):
     """Adds the object at a place."""
 
     def put(self, desk: "Desk", y: float, x: float) -> None:
         ladder = seeded(desk, y, x)
-        if ladder is None:
-            desk.warn("Nothing stands out there. Draw it: t p polygon, t s spline.")
-        else:
-            edits.add(desk, ladder.geometry, "outline", ladder=ladder)
+        edits.add(desk, ladder.proposal, "outline", ladder=ladder)

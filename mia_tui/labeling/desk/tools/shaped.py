@@ -49,12 +49,10 @@ class Shaped(Tool):
         raise NotImplementedError
 
     def guess(self, desk: "Desk", y: float, x: float) -> BaseGeometry:
-        """The outline of what is at a place, else a disc of the usual size."""
+        """The outline of what is at a place."""
         from mia_tui.labeling.desk.tools.seed import seeded
 
-        ladder = seeded(desk, y, x)
-        radius = desk.memory.get("radius", RADIUS)
-        return shapely.Point(x, y).buffer(radius) if ladder is None else ladder.geometry
+        return seeded(desk, y, x).proposal
 
     def sketch(self, desk: "Desk") -> Sketch:
         geometry = self.geometry(desk)

@@ -1,0 +1,20 @@
+"""Wand: what is as bright as a place and connected with it. Its ladder goes over the tolerance."""
+
+from typing import TYPE_CHECKING
+
+from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.rows import OUTLINED
+from mia_tui.labeling.desk.tools import Tool, tool
+from mia_tui.labeling.wand import outline_of_flood
+
+if TYPE_CHECKING:
+    from mia_tui.labeling.desk.desk import Desk
+
+
+@tool("wand", "w", "Wand", tasks=OUTLINED, more="All that is as bright as a place; w and s change the tolerance")
+class WandTool(Tool):
+    """Adds what a flood reaches."""
+
+    def put(self, desk: "Desk", y: float, x: float) -> None:
+        ladder = outline_of_flood(desk.image, (y, x))
+        edits.add(desk, ladder.proposal, "wand", ladder=ladder)
