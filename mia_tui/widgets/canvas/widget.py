@@ -415,7 +415,9 @@ class ImageCanvas(Widget, can_focus=True):
         else:
             self._refresh_spans(frame.changed)
         self._place_cursor()
-        heavy = frame.size > HEAVY
+        heavy, wire = frame.size + sum(map(len, frame.pixels)) > HEAVY, self._wire
+        if heavy and wire is not None:
+            wire.reserve()
         if heavy or frame.pixels:
             self.call_after_refresh(self._send, frame.pixels, heavy=heavy)
             if self.graphics is not None and self.graphics.repairs:
