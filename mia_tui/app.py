@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from textual.app import App, SystemCommand
-from textual.driver import Driver
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -20,8 +19,9 @@ from mia_tui.project import Project
 from mia_tui.settings import load_settings, remember_project, save_setting
 from mia_tui.terminal import Examined, examine
 from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.canvas.drawing import Drawing
 from mia_tui.widgets.canvas.wire import Wired
-from mia_tui.widgets.driver import guarded
+from mia_tui.widgets.driver import Guarded
 
 IMAGE_CLASSES = "labeling.image_class"
 """The labelling screen of classification projects."""
@@ -66,7 +66,7 @@ THEME = Theme(
 )
 
 
-class MiaApp(Wired, App[None]):
+class MiaApp(Wired, Guarded, App[None]):
     """mia-tui in the terminal.
 
     Parameters
@@ -88,6 +88,7 @@ class MiaApp(Wired, App[None]):
     def __init__(self, project: Path | None = None, examined: Examined | None = None) -> None:
         self.project: Project | None = None if project is None else opening.open_project(project)
         self.examined = examined
+        self.drawing = None if examined is None else Drawing(examined.record)
         self.graphics = "cells" if examined is None else examined.record.painter
         start = "projects" if project is None else "browser"
         self.DEFAULT_MODE = start  # type: ignore[misc]
@@ -103,6 +104,8 @@ class MiaApp(Wired, App[None]):
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self.drawing is not None:
+            self.drawing.follow(self)
         for problem in self._problems:
             self.notify(problem, severity="warning", markup=False)
         if self.project is not None:
@@ -125,8 +128,9 @@ class MiaApp(Wired, App[None]):
 
         self.run_worker(run(), group="settings")
 
-    def get_driver_class(self) -> type[Driver]:
-        return guarded(super().get_driver_class())
+    def farewell(self) -> list[str]:
+        """What the driver writes when it lets go of the terminal."""
+        return [] if self.drawing is None else self.drawing.farewell()
 
     # ---- between screens --------------------------------------------------------------------------------------------
 

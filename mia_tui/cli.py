@@ -383,6 +383,29 @@ def models(
 
 
 @app.command()
+def doctor(
+    graphics: Annotated[str, typer.Option(help="Way of drawing to judge; as for the interface.")] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Without torch, and without going through all keys.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What is found in this terminal and on this machine, how pictures are drawn and why, and what would help."""
+    from mia_tui import doctor as examination
+
+    wrong = None if quick else _key_problems()
+    found = examination.report(graphics, quick=quick, key_problems=wrong)
+    say(examination.text(found))
+    finish(as_json, examination.for_programs(found))
+
+
+def _key_problems() -> list[str]:
+    from mia_tui.app import SCREEN_CLASSES
+    from mia_tui.keymap import load_keymap
+    from mia_tui.screens.keys import problems
+
+    return list(problems(SCREEN_CLASSES, load_keymap()))
+
+
+@app.command()
 def keys(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As a page of documentation, without your own keys.")

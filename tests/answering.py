@@ -15,7 +15,7 @@ import pexpect
 
 ROOT = Path(__file__).parents[1]
 QUERIES = re.compile(
-    rb"\x1b\[c|\x1b\[>0q|\x1b\[16t|\x1b\[6n|\x1b\[\?(?P<mode>\d+)\$p|\x1bP\$qm\x1b\\|\x1b_Gi=31,s=1,v=1,a=q[^\x1b]*\x1b\\"
+    rb"\x1b\[c|\x1b\[>c|\x1b\[>0?q|\x1b\[16t|\x1b\[6n|\x1b\[\?(?P<mode>\d+)\$p|\x1bP\$qm\x1b\\|\x1b_Gi=31,s=1,v=1,a=q[^\x1b]*\x1b\\"
 )
 DEADLINE_S = 60.0
 
@@ -162,7 +162,9 @@ class AnsweringTerminal:
             return b"\x1b_Gi=31;OK\x1b\\" if kind.kitty else b""
         fixed = {
             b"\x1b[c": b"\x1b[?%sc" % kind.attributes.encode(),
+            b"\x1b[>c": b"\x1b[>1;4000;29c",
             b"\x1b[>0q": b"\x1bP>|%s\x1b\\" % kind.name.encode(),
+            b"\x1b[>q": b"\x1bP>|%s\x1b\\" % kind.name.encode(),
             b"\x1b[6n": b"\x1b[1;1R",
             b"\x1bP$qm\x1b\\": b"\x1bP1$r0;48:2::1:2:3m\x1b\\",
         }

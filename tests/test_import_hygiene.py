@@ -24,6 +24,7 @@ UI_SIDE = (
     "mia_tui.jobs",
     "mia_tui.imaging",
     "mia_tui.simulate",
+    "mia_tui.terminal",
     "mia_tui.engine.config",
 )
 ROOT = Path(__file__).parents[1]

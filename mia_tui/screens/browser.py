@@ -22,7 +22,6 @@ from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
     from mia_tui.screens.frames import FrameRequest, ShownFrame
-    from mia_tui.widgets.still import Still
 
 EXPORTS = (
     ("masks", "instance masks, one TIFF per frame"),
@@ -50,7 +49,6 @@ class BrowserScreen(ImageScreen):
         Action("model", "M", "Choose the model whose predictions are shown", "Overlays"),
         *(replace(action, show=action.id == "contrast") for action in LOOK_ACTIONS),
         *VIEW_ACTIONS,
-        Action("still", "s", "Sharp picture", "View"),
         Action("predict", "P", "Predict images with a model", "Do"),
         Action("measure", "m", "Measure objects into a table", "Do"),
         Action("export", "e", "Export labels or predictions", "Do"),
@@ -60,9 +58,6 @@ class BrowserScreen(ImageScreen):
     BrowserScreen #side { width: 36; border-right: solid $border; }
     BrowserScreen #legend { padding: 0 1; height: 1; color: $text-muted; }
     BrowserScreen #main { width: 1fr; }
-    BrowserScreen Still { display: none; }
-    BrowserScreen.-still Still { display: block; }
-    BrowserScreen.-still ImageCanvas { display: none; }
     BrowserScreen.-no-list #side { display: none; }
     BrowserScreen.-narrow #side { width: 100%; border-right: none; }
     BrowserScreen.-narrow.-no-list #side { display: none; }
@@ -91,10 +86,6 @@ class BrowserScreen(ImageScreen):
             with Vertical(id="main"):
                 yield Line(id="info", classes="line", markup=False)
                 yield ImageCanvas("Looking for images …")
-                if self.host.graphics in ("kitty", "sixel"):
-                    from mia_tui.widgets.still import Still
-
-                    yield Still()
                 yield Line(id="readout", classes="line")
                 yield Line(id="overlays", classes="line")
 
@@ -184,10 +175,6 @@ class BrowserScreen(ImageScreen):
         marks = [marks_of(overlay, self.project, ids=self._show_ids, classes=by_key) for overlay, _ in seen[-1:]]
         return layers, tuple(mark for group in marks for mark in group), None
 
-    def on_image_canvas_moved(self) -> None:
-        if self.has_class("-still"):
-            self.update_lines()
-
     def update_lines(self) -> None:
         try:
             info = self.query_one("#info", Static)
@@ -198,9 +185,6 @@ class BrowserScreen(ImageScreen):
             return
         position = "" if self._index is None else f"{self._index + 1}/{len(self._listing.refs)}"
         self.set_title_note("   ".join(filter(None, [self._doing, position])))
-        if self.has_class("-still"):
-            still: Still = self.query_one("Still")  # type: ignore[assignment]
-            still.show_view(self.canvas)
 
     def _overlay_text(self) -> Content:
         if self.shown is None:
@@ -224,8 +208,6 @@ class BrowserScreen(ImageScreen):
             return "No model has predicted anything yet. P predicts, g t trains a model."
         if action_id == "predictions" and self._model is None:
             return "No model has predicted anything yet. P predicts, g t trains a model."
-        if action_id == "still" and self.host.graphics not in ("kitty", "sixel"):
-            return "Sharp pictures need a terminal with kitty or sixel graphics: start with --graphics kitty or sixel."
         if action_id in ("measure", "export") and self._doing:
             return f"Wait until this is done: {self._doing}"
         if action_id[:2] in ("t_", "z_") and self.shown is not None:
@@ -287,10 +269,6 @@ class BrowserScreen(ImageScreen):
         if name is not None:
             self._model = name
             self._lister.ask(name)
-
-    def action_still(self) -> None:
-        self.toggle_class("-still")
-        self.update_lines()
 
     # ---- work for other processes -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ ESCAPE_S = 0.1
 """How long a single escape character is held: is it the key, or the begin of something?"""
 ESCAPE_OWED_S = 0.5
 """The same while answers are to come, which may have been cut right there."""
-PIECE_S = 0.5
+PIECE_S, PIECE_OWED_S = 0.5, 2.0
 """How long the first two characters of a sequence are held (Alt and `[` are the same two)."""
 REST_S = 5.0
 """How long the rest of a longer sequence is waited for; no person types such a thing."""
@@ -84,7 +84,9 @@ class AnswerFilter:
     def _patience(self) -> float:
         if self._held == ESC:
             return ESCAPE_OWED_S if self._owed(self._since) else ESCAPE_S
-        return PIECE_S if len(self._held) == 2 else REST_S
+        if len(self._held) == 2:
+            return PIECE_OWED_S if self._owed(self._since) else PIECE_S
+        return REST_S
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
@@ -120,7 +122,7 @@ class AnswerFilter:
     def _decide(self, now: float) -> str:
         """Pass on, drop, or hold what is held, now that it is one character longer."""
         held = self._held
-        if _STRING_BEGIN.match(held) and not self._owed(now):
+        if len(held) == 3 and _STRING_BEGIN.match(held) and not self._owed(now):
             return self._release()  # Alt and a capital letter, then something else
         if not _whole(held):
             return "" if _may_go_on(held) else self._release()

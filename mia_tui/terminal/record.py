@@ -169,6 +169,8 @@ def _placeholders(facts: Facts, found: Capabilities) -> tuple[bool, str]:
         return False, "only used inside tmux"
     if not found.tmux.passthrough:
         return False, "tmux allow-passthrough is off"
+    if found.colors != "truecolor":
+        return False, "tmux changes their colours: its terminal-features lack RGB for this terminal"
     name = _name(found.program)
     if name in KITTY_PROGRAMS:
         return True, f"tmux passes pictures on to {found.program}"
@@ -309,6 +311,6 @@ def _glyphs(facts: Facts, program: str) -> str:
     told = version != (0, 0)
     if told and name in OCTANTS_SINCE and version >= OCTANTS_SINCE[name]:
         return "octant"
-    if name in SEXTANTS_SINCE and (told or name in ("kitty", "ghostty")) and version >= SEXTANTS_SINCE[name]:
+    if name in SEXTANTS_SINCE and (version >= SEXTANTS_SINCE[name] if told else name in KITTY_PROGRAMS):
         return "sextant"
     return "quadrant"

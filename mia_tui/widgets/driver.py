@@ -42,7 +42,7 @@ class GuardedDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         if self._examined is not None:
             self._examined.restore()  # Textual remembers the state it finds, and leaves it behind at the end
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None and self.input_tty:
             self.write(LAST_QUESTION)
 
@@ -79,7 +79,8 @@ class GuardedDriver(LinuxDriver):
     def _typed_before(self) -> str:
         if self._examined is None:
             return ""
-        typed, self._examined.typed = self._examined.typed, ""
+        typed: str = self._examined.typed
+        self._examined.typed = ""
         return typed
 
     def _patience(self) -> float:
@@ -93,6 +94,9 @@ class GuardedDriver(LinuxDriver):
             self.process_message(event)
 
 
-def guarded(driver: type[Driver]) -> type[Driver]:
-    """The driver to use where Textual chooses `driver`: the guard stands before a real terminal."""
-    return GuardedDriver if driver is LinuxDriver else driver
+class Guarded:
+    """Mixed into an app: where Textual would talk to a real terminal by its own driver, the guard stands before it."""
+
+    def get_driver_class(self) -> type[Driver]:
+        found: type[Driver] = super().get_driver_class()  # type: ignore[misc]
+        return GuardedDriver if found is LinuxDriver else found

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from answering import KITTY, SIXEL, XTERM, AnsweringTerminal
+from answering import KITTY, SIXEL, XTERM, AnsweringTerminal, Kind
 
 from mia_tui.project import Project
 
@@ -43,12 +43,15 @@ def program(tmp_path):
     return ["-c", PROGRAM.format(log=str(log), project=str(made.folder))], keys
 
 
-@pytest.mark.parametrize("kind", [XTERM, KITTY, SIXEL], ids=lambda kind: kind.name.split("(")[0])
 @pytest.mark.parametrize(
-    ("delay", "pieces", "gap"),
-    [(0.0, 1, 0.0), (0.05, 1, 0.0), (0.15, 1, 0.0), (0.3, 1, 0.0), (2.0, 1, 0.0), (0.15, 3, 0.05), (2.0, 4, 0.3)],
-    ids=lambda value: str(value),
-)
+    ("kind", "delay", "pieces", "gap"),
+    [
+        (KITTY, 0.0, 1, 0.0), (KITTY, 0.05, 1, 0.0), (KITTY, 0.15, 1, 0.0), (KITTY, 0.3, 1, 0.0), (KITTY, 2.0, 1, 0.0),
+        (KITTY, 0.15, 3, 0.05), (KITTY, 0.3, 2, 0.2), (SIXEL, 2.0, 4, 0.3), (SIXEL, 0.15, 1, 0.0),
+        (XTERM, 0.3, 3, 0.05), (XTERM, 2.0, 1, 0.0),
+    ],
+    ids=lambda value: value.name.split("(")[0] if isinstance(value, Kind) else str(value),
+)  # fmt: skip
 def test_no_answer_becomes_a_key_press(program, kind, delay, pieces, gap) -> None:
     arguments, keys = program
     with AnsweringTerminal(arguments, kind, delay=delay, pieces=pieces, gap=gap) as terminal:

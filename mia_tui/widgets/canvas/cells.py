@@ -49,15 +49,15 @@ def bare(rows: int, columns: int) -> Cells:
     return Cells(np.full((rows, columns), BARE, np.uint32), color, color, np.full((rows, columns), CLEAR, np.uint8))
 
 
-def differences(old: Cells | None, new: Cells) -> list[Span] | None:
-    """Stretches (row, first column, end column) that differ; None when (nearly) all does."""
+def differences(old: Cells | None, new: Cells, most: float = 0.5) -> list[Span] | None:
+    """Stretches (row, first column, end column) that differ; None when more than a share of `most` does."""
     import numpy as np
 
     if old is None or old.glyph.shape != new.glyph.shape:
         return None
     other = (old.glyph != new.glyph) | (old.attr != new.attr)
     other |= (old.fg != new.fg).any(axis=2) | (old.bg != new.bg).any(axis=2)
-    if other.mean() > 0.5:
+    if other.mean() > most:
         return None
     spans: list[Span] = []
     for gap in (1, 4, 16, 10_000):

@@ -54,19 +54,24 @@ class Job:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the thread made: lines to show, stretches that differ from the frame before (None: all), control strings."""
+    """What the thread made: lines to show, stretches that differ from the frame before (None: all), control strings.
+
+    `covered` are the stretches with something over the picture, when the control strings draw over them.
+    """
 
     lines: list[CellStrip]
     cells: Cells
     changed: list[Span] | None
     pixels: list[str] = field(default_factory=list)
+    covered: list[Span] = field(default_factory=list)
 
     @property
     def size(self) -> int:
         """About how many bytes showing it takes."""
+        pixels = sum(map(len, self.pixels))
         if self.changed is None:
-            return sum(len(line.written) for line in self.lines)
-        return 30 * sum(end - start for _, start, end in self.changed)
+            return pixels + sum(len(line.written) for line in self.lines)
+        return pixels + 30 * sum(end - start for _, start, end in self.changed)
 
 
 class Studio:
@@ -115,7 +120,11 @@ class Studio:
             for row, line in zip(rows, make_lines(cells, rows), strict=True):
                 lines[row] = line
         self._look = look
-        self._frame = Frame(lines, cells, changed, self._pixels_of(job, cells, changed))
+        before_pixels = self._pixels
+        strings = self._pixels_of(job, cells, changed)
+        redrawn = self._graphics is not None and self._graphics.repairs and self._pixels is not before_pixels
+        covered = (differences(bare(*cells.glyph.shape), cells, most=1.0) or []) if redrawn else []
+        self._frame = Frame(lines, cells, changed, strings, covered)
         return self._frame
 
     def _lines_of(self, job: Job) -> Callable[..., list[CellStrip]]:

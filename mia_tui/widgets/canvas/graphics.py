@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_STRING = 64_000
 """Longest control string in bytes: Textual's writer takes 30 writes before it blocks, so none may be large."""
 
+CLEAR = (" ", Style.null())
+"""A blank with the terminal's own background, through which a picture below the text is seen."""
+
 
 @dataclass(frozen=True, eq=False)
 class BasePicture:

@@ -8,12 +8,8 @@ that is a power of two, from the pyramid below 1 and with repeated pixels above.
 noisy image the averages look better than all its pixels, and cost a tenth of the bytes.
 """
 
-import base64
-import io
-import itertools
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -22,13 +18,12 @@ import numpy.typing as npt
 from rich.style import Style
 from textual.geometry import Region
 
-from mia_tui.widgets.canvas.graphics import MAX_STRING, BasePicture
+from mia_tui.widgets.canvas.commands import Numbers, command, delete, joined, png, upload
+from mia_tui.widgets.canvas.graphics import CLEAR, BasePicture
 from mia_tui.widgets.canvas.view import View
 
 U8 = npt.NDArray[np.uint8]
 
-CHUNK = 4096
-"""Characters of payload per command, by the protocol."""
 BELOW_BACKGROUNDS = -(2**30) - 1
 """The highest z at which cells with a background of their own hide the picture."""
 PLACEMENT = 1
@@ -42,86 +37,6 @@ KEPT = 6
 """Sheets of one picture that the terminal keeps."""
 FINE, COARSE = 2.0, 1.0
 """At least so many pixels of a sheet per dot; at most twice as many."""
-CLEAR = (" ", Style.null())
-
-
-# ---- commands -------------------------------------------------------------------------------------------------------
-
-
-def command(keys: str, payload: str = "", *, tmux: bool = False) -> str:
-    """One graphics command; with `tmux` in the envelope that tmux passes on to the terminal in front of it."""
-    text = f"\x1b_G{keys};{payload}\x1b\\" if payload else f"\x1b_G{keys}\x1b\\"
-    return "\x1bPtmux;" + text.replace("\x1b", "\x1b\x1b") + "\x1b\\" if tmux else text
-
-
-def png(picture: U8, *, transparent: bool = False) -> bytes:
-    """A PNG of (H, W) or (H, W, 3); with `transparent` black is seen through."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    options = {"transparency": 0 if picture.ndim == 2 else (0, 0, 0)} if transparent else {}
-    Image.fromarray(picture).save(file, "PNG", compress_level=6, **options)
-    return file.getvalue()
-
-
-def upload(data: bytes, keys: str, *, more: str = "", tmux: bool = False) -> list[str]:
-    """Commands that send the bytes of a PNG, in strings shorter than `MAX_STRING`.
-
-    Parameters
-    ----------
-    keys : str
-        Of the first command, e.g. "a=t,i=7"; `f=100` and `q=2` (say nothing) are added.
-    more : str
-        Of the others, beside `m`: "a=f" for an edit in place.
-    """
-    text = base64.standard_b64encode(data).decode()
-    parts = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
-    commands = []
-    for number, part in enumerate(parts):
-        last = int(number == len(parts) - 1)
-        head = f"{keys},f=100,q=2" if number == 0 else ",".join(filter(None, [more, "q=2"]))
-        commands.append(command(f"{head},m={1 - last}", part, tmux=tmux))
-    return joined(commands)
-
-
-def joined(commands: Iterable[str]) -> list[str]:
-    """Short strings joined to fewer ones that are still shorter than `MAX_STRING`."""
-    strings: list[str] = []
-    for text in commands:
-        if strings and len(strings[-1]) + len(text) < MAX_STRING:
-            strings[-1] += text
-        else:
-            strings.append(text)
-    return strings
-
-
-def delete(number: int, *, tmux: bool = False) -> str:
-    """Take a picture away, its placements and its data."""
-    return command(f"a=d,d=I,i={number},q=2", tmux=tmux)
-
-
-class Numbers:
-    """Numbers for the pictures of this process, and which of them the terminal keeps.
-
-    They begin at a number made of the process id, so that two programs in one terminal do not meet, and stay below
-    2^24, so that a colour can carry them.
-    """
-
-    def __init__(self, process: int | None = None) -> None:
-        self._base = ((os.getpid() if process is None else process) % 0xFFFF + 1) << 8
-        self._next = itertools.cycle(range(1, 256))
-        self.kept: set[int] = set()
-
-    def take(self) -> int:
-        """A number that is free."""
-        number = next(self._base + low for low in self._next if self._base + low not in self.kept)
-        self.kept.add(number)
-        return number
-
-    def farewell(self, *, tmux: bool = False) -> list[str]:
-        """Commands that take all pictures away."""
-        numbers, self.kept = sorted(self.kept), set()
-        return [delete(number, tmux=tmux) for number in numbers]
 
 
 # ---- sheets ---------------------------------------------------------------------------------------------------------
@@ -248,8 +163,8 @@ def _extent(length: int, window: Window) -> int:
 class KittyGraphics:
     """The back end for terminals with kitty graphics (`Graphics` says what its methods do).
 
-    Sheets of the present picture are kept in the terminal: a view that one of them covers costs a placement. While a key
-    is held, any sheet that covers the view will do, and a missing one is sent with a quarter of the pixels.
+    Sheets of the present picture are kept in the terminal: a view that one of them covers costs a placement. While a
+    key is held, any sheet that covers the view will do, and a missing one is sent with a quarter of the pixels.
     """
 
     name = "kitty"
@@ -271,7 +186,7 @@ class KittyGraphics:
             if old or picture is not self._picture:
                 self._sheets, self._picture = {}, picture
             number = self._covering(view, picture.size, coarse=coarse)
-            strings = []
+            strings: list[str] = []
             if number is None:
                 number, strings = self._send(picture, view, coarse=coarse)
             strings.append(self._swap(number, place(

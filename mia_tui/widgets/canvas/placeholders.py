@@ -1,8 +1,8 @@
 """Kitty pictures as text: each cell is a placeholder character that says which part of which picture it stands for.
 
-Inside tmux a picture cannot be placed at the cursor, which tmux moves as it likes. Placeholders are text, so tmux keeps,
-scrolls and repaints them; only the pixels are passed on to the terminal in front. The picture of a canvas has always the
-same number and the same placeholders; a new view is new pixels.
+Inside tmux a picture cannot be placed at the cursor, which tmux moves as it likes. Placeholders are text, so tmux
+keeps, scrolls and repaints them; only the pixels are passed on to the terminal in front. The picture of a canvas has
+always the same number and the same placeholders; a new view is new pixels.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from rich.color import Color
 from rich.style import Style
 from textual.geometry import Region
 
-from mia_tui.widgets.canvas.graphics import BasePicture
-from mia_tui.widgets.canvas.kitty import CLEAR, Numbers, delete, png, upload
+from mia_tui.widgets.canvas.commands import Numbers, delete, png, upload
+from mia_tui.widgets.canvas.graphics import CLEAR, BasePicture
 from mia_tui.widgets.canvas.view import View
 
 U8 = npt.NDArray[np.uint8]

@@ -1,8 +1,9 @@
 """Sixel: pictures as six-pixel bands of characters, for terminals without kitty graphics; never inside tmux.
 
 The whole frame is sent for each view, so few levels count: 16 greys at rest, 6 of a blurred picture while a key is
-held, a palette of the picture's own for colours. It is sent in stripes of whole rows of cells, each a picture of its
-own: nothing is large, and a stripe that something else interrupts harms no other.
+held, a palette of the picture's own for colours; fewer still when the frame would be large. It is sent in stripes of
+whole rows of cells, each a picture of its own: nothing is large, and a stripe that something else interrupts harms no
+other.
 """
 
 import math
@@ -15,17 +16,20 @@ import numpy.typing as npt
 from rich.style import Style
 from textual.geometry import Region
 
-from mia_tui.widgets.canvas.graphics import MAX_STRING, BasePicture
-from mia_tui.widgets.canvas.kitty import CLEAR, joined
+from mia_tui.widgets.canvas.commands import joined
+from mia_tui.widgets.canvas.graphics import CLEAR, MAX_STRING, BasePicture
 from mia_tui.widgets.canvas.view import View
 
 U8 = npt.NDArray[np.uint8]
 
 BAND = 6
-GREYS, COARSE_GREYS = 16, 6
-COLORS, COARSE_COLORS = 32, 12
-BLUR = 4
-"""While a key is held, a picture of a quarter of the pixels each way is drawn out smoothly."""
+FINE = ((1, 16, 32), (1, 8, 16), (1, 4, 8))
+COARSE = ((4, 6, 12), (8, 6, 12), (16, 4, 8))
+"""Blur (pixels each way that are one), greys and colours, from the best; the first that is small enough is sent."""
+MOST, COARSE_MOST = 2**20, 250_000
+"""Characters that a frame may have. What makes a frame large is noise."""
+LARGE_PIXELS = 0.75
+"""Dots per image pixel from which on pixels are seen as squares: these compress better than a blur."""
 KEEP, RESTORE = "\x1b7", "\x1b8"
 """Keep and restore the text cursor."""
 
@@ -88,7 +92,7 @@ def _bands(index: U8, used: npt.NDArray[np.intp]) -> str:
     stacked = padded.reshape(bands, BAND, width)
     bits = (1 << np.arange(BAND, dtype=np.uint8))[None, :, None]
     masks = np.stack([((stacked == level) * bits).sum(axis=1, dtype=np.uint8) for level in used], axis=1)
-    filled = masks.any(axis=2)
+    filled: npt.NDArray[np.bool_] = np.asarray(masks.any(axis=2))
     text = _runs(masks[filled])
     lines = iter(text)
     parts = []
@@ -169,6 +173,22 @@ def _neighbours(cells: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
     return found
 
 
+def drawn(picture: BasePicture, view: View, cell: tuple[int, int], blur: int) -> U8:
+    """What a view shows in the pixels of the terminal, black where there is no image.
+
+    With a `blur` above 1 it is drawn out smoothly from fewer pixels, each the mean of what it stands for.
+    """
+    from PIL import Image
+
+    width, height = cell
+    shown, inside = picture.sample(view, (max(1, height // blur), max(1, width // blur)))
+    framed: U8 = np.where(inside if shown.ndim == 2 else inside[..., None], shown, 0).astype(np.uint8)
+    if blur == 1:
+        return framed
+    full = view.columns * width, view.rows * height
+    return np.asarray(Image.fromarray(framed).resize(full, Image.Resampling.BILINEAR))
+
+
 # ---- back end -------------------------------------------------------------------------------------------------------
 
 
@@ -188,25 +208,18 @@ class SixelGraphics:
 
     def show(self, picture: BasePicture, view: View, region: Region, *, coarse: bool) -> list[str]:
         with self._lock:
-            indexed = self._coarse(picture, view) if coarse else self._fine(picture, view)
+            most = COARSE_MOST if coarse else MOST
+            ways = FINE
+            if coarse:
+                ways = ((1, *COARSE[0][1:]), *COARSE[1:]) if view.scale >= LARGE_PIXELS else COARSE
+            for blur, greys, colors in ways:
+                shown = drawn(picture, view, self._cell, blur)
+                indexed = grey_levels(shown, greys) if shown.ndim == 2 else color_levels(shown, colors)
+                strings = stripes(indexed, self._cell, region)
+                if sum(map(len, strings)) < most:
+                    break
             self._frame = (picture, view, indexed)
-            return stripes(indexed, self._cell, region)
-
-    def _fine(self, picture: BasePicture, view: View) -> Indexed:
-        width, height = self._cell
-        shown, inside = picture.sample(view, (height, width))
-        shown = np.where(inside if shown.ndim == 2 else inside[..., None], shown, 0).astype(np.uint8)
-        return grey_levels(shown, GREYS) if shown.ndim == 2 else color_levels(shown, COLORS)
-
-    def _coarse(self, picture: BasePicture, view: View) -> Indexed:
-        from PIL import Image
-
-        width, height = self._cell
-        shown, inside = picture.sample(view, (max(1, height // BLUR), max(1, width // BLUR)))
-        shown = np.where(inside if shown.ndim == 2 else inside[..., None], shown, 0).astype(np.uint8)
-        smooth = Image.fromarray(shown).resize((view.columns * width, view.rows * height), Image.Resampling.BILINEAR)
-        full: U8 = np.asarray(smooth)
-        return grey_levels(full, COARSE_GREYS) if full.ndim == 2 else color_levels(full, COARSE_COLORS)
+            return strings
 
     def repair(self, picture: BasePicture, view: View, region: Region, cells: Sequence[tuple[int, int]]) -> list[str]:
         with self._lock:

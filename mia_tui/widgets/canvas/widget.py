@@ -26,6 +26,7 @@ from mia_tui.widgets.canvas.wire import Wire, Wired
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
+    from mia_tui.widgets.canvas.drawing import Drawing
     from mia_tui.widgets.canvas.frame import Frame, Job, Palette, Studio
     from mia_tui.widgets.canvas.minimap import Corner
 
@@ -126,6 +127,17 @@ class ImageCanvas(Widget, can_focus=True):
         self._refine: Timer | None = None
         self._drag: list[tuple[float, float]] | None = None
         self._spots: set[Place] = set()
+        self._drawing: Drawing | None = None
+
+    def on_mount(self) -> None:
+        """Draw as the app's terminal can, where the maker of the canvas has not said otherwise."""
+        drawing: Drawing | None = getattr(self.app, "drawing", None)
+        if drawing is not None and self.graphics is None:
+            self._drawing = drawing
+            self.glyphs, self.depth = drawing.record.glyphs, self.depth or drawing.depth
+            drawing.canvases.add(self)
+            if drawing.record.painter == "placeholders":
+                self.styles.margin = (0, 1, 0, 0)  # tmux gives marks in its last column to the column before
 
     # ---- what to show -----------------------------------------------------------------------------------------------
 
@@ -377,8 +389,10 @@ class ImageCanvas(Widget, can_focus=True):
         from mia_tui.widgets.canvas.frame import Job, Studio
 
         if self._studio is None:
+            if self.graphics is None and self._drawing is not None:
+                self.graphics = self._drawing.back_end()
             self._studio = Studio(self.graphics)
-        spots, self._spots = tuple(self._spots), set()
+        spots, self._spots = tuple(self._spots - {self._drawn_cursor}), set()
         self._asked = Job(
             self.scene, view, self._palette(), self.region, self._held, self._corner(), spots, self._studio
         )
@@ -393,6 +407,7 @@ class ImageCanvas(Widget, can_focus=True):
 
     def _painted(self, job: "Job", frame: "Frame") -> None:
         if self.scene is None or job.studio is not self._studio:
+            self._send(job.studio.clear(), heavy=False)  # what it has made is not sent: it starts anew
             return
         self._frame, self._frame_view = frame, job.view
         if frame.changed is None:
@@ -400,9 +415,13 @@ class ImageCanvas(Widget, can_focus=True):
         else:
             self._refresh_spans(frame.changed)
         self._place_cursor()
-        heavy = frame.size > HEAVY
+        heavy, wire = frame.size + sum(map(len, frame.pixels)) > HEAVY, self._wire
+        if heavy and wire is not None:
+            wire.reserve()
         if heavy or frame.pixels:
             self.call_after_refresh(self._send, frame.pixels, heavy=heavy)
+            if self.graphics is not None and self.graphics.repairs:
+                self.call_after_refresh(self._write_over, frame)
 
     def _place_cursor(self) -> None:
         """Draw the cursor where it is on the picture that is shown."""
@@ -425,6 +444,18 @@ class ImageCanvas(Widget, can_focus=True):
         if self.graphics is not None and self.graphics.repairs:
             self._spots.update(places)
             self._ask()
+
+    def _write_over(self, frame: "Frame") -> None:
+        """Write what lies over the picture again: pixels that came behind it have covered it (sixel)."""
+
+        def write() -> None:
+            cursor = self._drawn_cursor
+            if frame is self._frame:
+                self._refresh_spans([*frame.covered, *([] if cursor is None else [(*cursor, cursor[1] + 1)])])
+
+        wire = self._wire
+        if wire is not None:
+            wire.when_free(("over", id(self)), write)
 
     def _send(self, strings: Sequence[str], *, heavy: bool) -> None:
         wire = self._wire
@@ -510,6 +541,13 @@ class ImageCanvas(Widget, can_focus=True):
     def on_unmount(self) -> None:
         if self.graphics is not None:
             self._forget()
+
+    def screen_changed(self) -> None:
+        """Another screen is on top: the picture goes with its own screen, and shines through around a dialogue."""
+        if not self.screen.is_current:
+            self._forget()
+        elif self._studio is None or (self.graphics is not None and self.graphics.repairs):
+            self.repaint()
 
     def on_focus(self) -> None:
         self._refresh_cursor()

@@ -41,7 +41,7 @@ class Wire:
     def write(self, text: str) -> None:
         """Send a control string now, behind what Textual has written."""
         driver: Driver | None = self._app._driver
-        if driver is not None and not self._app.is_headless and text:
+        if driver is not None and text:
             driver.write(text)
 
     def send(self, strings: Sequence[str], *, heavy: bool) -> None:
@@ -50,8 +50,8 @@ class Wire:
         A lone short update is kept together in the terminal by its own synchronized-output mode.
         """
         if not strings:
-            return
-        if len(strings) <= BURST and not self._queue:
+            pass
+        elif len(strings) <= BURST and not self._queue:
             self.write(SYNC_START + "".join(strings) + SYNC_END)
         else:
             self._queue += strings
@@ -66,15 +66,20 @@ class Wire:
         if self._queue:
             self.ask()
 
-    def ask(self) -> None:
-        """A heavy frame was written: ask whether it has arrived."""
+    def reserve(self) -> None:
+        """A heavy frame is about to be written: nothing else heavy before it has arrived."""
         if self._silent or self._app.is_headless:
             return
-        self._asked += 1
-        self.write(ASK)
         if self._timer is not None:
             self._timer.stop()
         self._timer = self._app.set_timer(PATIENCE_S, self._given_up)
+
+    def ask(self) -> None:
+        """A heavy frame was written: ask whether it has arrived."""
+        if not (self._silent or self._app.is_headless):
+            self.reserve()
+            self._asked += 1
+            self.write(ASK)
 
     def when_free(self, who: object, what: Callable[[], None]) -> None:
         """Call `what` when nothing heavy is under way, now or later; of several wishes of `who` the last counts."""
@@ -86,13 +91,14 @@ class Wire:
     def answered(self) -> None:
         """The terminal has said where its cursor is."""
         self._silent, self._answers = False, True
-        self._asked = max(0, self._asked - 1)
-        if self._asked == 0:
-            self._free()
+        if self._asked > 0:
+            self._asked -= 1
+            if self._asked == 0:
+                self._free()
 
     def _given_up(self) -> None:
         """No answer. A terminal that has never given one is not asked again: keys are not held back twice."""
-        self._silent, self._asked = not self._answers, 0
+        self._silent, self._asked = self._asked > 0 and not self._answers, 0
         self._free()
 
     def _free(self) -> None:
