@@ -59,32 +59,22 @@ class Candidates:
 def find_candidates(height: Relief, size: float, most: int = MOST_SEEDS) -> Candidates:
     """Contours around all blobs of objects of a radius of about `size`, each from its own centroid."""
     y, x = find_seeds(height, size, most)
-    y, x, area = recentred(height, y, x, np.full(len(y), size), size)
-    first = _distinct(y, x, area)
-    return contours_at(height, y[first], x[first], np.full(len(first), size), size)
-
-
-def recentred(
-    height: Relief, y: Floats, x: Floats, expected: NDArray[np.float64], size: float
-) -> tuple[Floats, Floats, NDArray[np.float64]]:
-    """(y, x) of the centroids of the contours around centres, and their areas."""
     radii = radii_around(size)
-    polar = look_around(height, y, x, radii)
-    form = shapes_of(radii[best_contours(polar, expected, SIZE_WEIGHT)])
+    path, _ = best_contours(look_around(height, y, x, radii), np.full((len(y), 1), size), SIZE_WEIGHT)
+    form = shapes_of(radii[path])
     y = np.clip(y + form.y, 0, height.shape[0] - 1).astype(np.float32)
     x = np.clip(x + form.x, 0, height.shape[1] - 1).astype(np.float32)
-    return y, x, form.area
-
-
-def contours_at(
-    height: Relief, y: Floats, x: Floats, expected: NDArray[np.float64], size: float, weight: float = SIZE_WEIGHT
-) -> Candidates:
-    """Contours around centres: a radius of `expected` is looked for in each, one of `size` is typical of the image."""
-    radii = radii_around(size)
+    first = _distinct(y, x, form.area)
+    y, x = y[first], x[first]
     polar = look_around(height, y, x, radii)
-    path = best_contours(polar, expected, weight)
-    features = _features(polar, path, size, y, x, height.shape)
-    return Candidates(y, x, np.maximum(radii[path] - SHRINK, SMALLEST), features)
+    path, _ = best_contours(polar, np.full((len(y), 1), size), SIZE_WEIGHT)
+    features = features_of(polar, path, size, y, x, height.shape)
+    return Candidates(y, x, outline_radii(radii, path), features)
+
+
+def outline_radii(radii: NDArray[np.float64], path: Ints) -> NDArray[np.float64]:
+    """Radii of the outlines of contours."""
+    return np.maximum(radii[path] - SHRINK, SMALLEST)
 
 
 def find_seeds(height: Relief, size: float, most: int) -> tuple[Floats, Floats]:
@@ -131,10 +121,10 @@ def _distinct(y: Floats, x: Floats, area: NDArray[np.float64]) -> Ints:
     return np.asarray(np.unique(np.rint(place).astype(np.int64), axis=0, return_index=True)[1])
 
 
-def _features(
+def features_of(
     polar: Polar, path: Ints, size: float, y: Floats, x: Floats, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """One row of `FEATURES` per contour."""
+    """One row of `FEATURES` per contour; the typical radius of the image is `size`."""
     radius = polar.radii[path]
     form = shapes_of(radius)
     at = path[:, :, None]

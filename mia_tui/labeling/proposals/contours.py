@@ -60,10 +60,16 @@ class Polar:
     radii: NDArray[np.float64]
 
 
-def radii_around(size: float) -> NDArray[np.float64]:
-    """Radii to look for objects of about this radius: from a quarter (at least a pixel) to 2.6 times."""
-    smallest = max(-16, int(np.ceil(np.log(1 / size) / np.log(GROWTH))))
-    return np.asarray(size * GROWTH ** np.arange(min(smallest, 0), 12))
+def radii_around(size: float, least: int = -16) -> NDArray[np.float64]:
+    """Radii to look for objects of about this radius: up to 2.6 times, down to a quarter (`least`) or a pixel."""
+    smallest = max(least, int(np.ceil(np.log(0.9 / size) / np.log(GROWTH))))
+    return np.asarray(size * GROWTH ** np.arange(min(smallest, 0.0), 12.0))
+
+
+def ellipse_radii(elongation: float, angle: float) -> NDArray[np.float64]:
+    """Radius on every ray of an ellipse of the area of the unit disc; the angle of its long axis is from x towards y."""
+    turned = _ANGLES - angle
+    return np.asarray(1 / np.sqrt(np.cos(turned) ** 2 / elongation + np.sin(turned) ** 2 * elongation))
 
 
 def look_around(height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64]) -> Polar:
@@ -83,9 +89,7 @@ def _interpolate(height: Relief, rows: Floats, columns: Floats) -> Floats:
     flat = (len(rows), -1)
     maps = rows.reshape(flat), columns.reshape(flat)
     parts = [
-        cv2.remap(
-            height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        cv2.remap(height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for i in range(0, len(rows), 8192)
     ]
     return np.concatenate(parts).reshape(rows.shape) if parts else np.empty(rows.shape, np.float32)
@@ -106,29 +110,31 @@ def _drop(samples: Floats, radii: NDArray[np.float64]) -> Floats:
     return np.asarray(drop)
 
 
-def best_contours(polar: Polar, expected: NDArray[np.float64], weight: float) -> Ints:
-    """Index of the best radius on every ray.
+def best_contours(polar: Polar, expected: NDArray[np.float64], weight: float) -> tuple[Ints, Floats]:
+    """The best closed contour around each centre.
 
     Parameters
     ----------
     polar : Polar
-        Of N centres.
-    expected : (N,)
-        Expected radius of each.
+        Of N centres, or of one.
+    expected : (N, RAYS) or (N, 1)
+        Expected radius of each on the rays.
     weight : float
         Cost of a contour e times larger or smaller than expected, per ray.
 
     Returns
     -------
-    (N, RAYS) int
-        Indices into `polar.radii`.
+    path : (N, RAYS) int
+        Index into `polar.radii` on every ray.
+    gain : (N,) float32
+        What the contour gains, mean over its rays.
 
     Notes
     -----
     Viterbi over two turns; the middle turn of the best path is closed but for rare ties far from any object.
     """
-    away = np.log(polar.radii / expected[:, None]) ** 2
-    gain = polar.gain - (weight * away).astype(np.float32)[:, None, :]
+    away = np.log(polar.radii / expected[:, :, None]) ** 2
+    gain = polar.gain - (weight * away).astype(np.float32)
     best = gain[:, 0].copy()
     origins = []
     for step in range(1, 2 * RAYS + 1):
@@ -140,8 +146,8 @@ def best_contours(polar: Polar, expected: NDArray[np.float64], weight: float) ->
     each = np.arange(len(gain))
     for step in range(2 * RAYS, 0, -1):
         path[step - 1] = path[step] + origins[step - 1][each, path[step]]
-    middle = path[RAYS // 2 : RAYS // 2 + RAYS]
-    return np.asarray(np.roll(middle, RAYS // 2, axis=0).T)
+    middle = np.roll(path[RAYS // 2 : RAYS // 2 + RAYS], RAYS // 2, axis=0).T
+    return middle, np.take_along_axis(gain, middle[:, :, None], 2)[..., 0].mean(1)
 
 
 def _advance(best: Floats) -> tuple[Floats, NDArray[np.int8]]:
@@ -149,10 +155,7 @@ def _advance(best: Floats) -> tuple[Floats, NDArray[np.int8]]:
     reached, origin = best.copy(), np.zeros(best.shape, np.int8)
     for step in range(1, REACH + 1):
         cost = np.float32(BEND * step * step)
-        for here, there, back in (
-            (slice(step, None), slice(None, -step), -step),
-            (slice(None, -step), slice(step, None), step),
-        ):
+        for here, there, back in ((slice(step, None), slice(None, -step), -step), (slice(None, -step), slice(step, None), step)):
             value = best[:, there] - cost
             better = value > reached[:, here]
             np.copyto(reached[:, here], value, where=better)

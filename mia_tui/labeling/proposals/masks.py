@@ -3,8 +3,8 @@
     proposer = MaskProposer(plane)              # looks at the image once
     found = proposer.propose()                  # everything at once
     found = proposer.propose(threshold=-1)      # a moment later: more objects, more doubtful ones
-    proposer.ladder(found.items[0])             # the same object, smaller to larger
-    proposer.outline_at(y, x)                   # an object where a person points
+    proposer.ladders(found.items[0])            # the same object, smaller to larger, and in other shapes
+    proposer.outlines_at(y, x)                  # an object where a person points
 
 Positions are (y, x) in pixels of the whole plane; the centre of the top-left pixel is (0.5, 0.5).
 """
@@ -22,7 +22,7 @@ from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Array
 from mia_tui.labeling.proposals.candidates import Candidates, find_candidates
 from mia_tui.labeling.proposals.contours import fill_star
-from mia_tui.labeling.proposals.ladders import Ladder, Star, ladder_at, ladder_of
+from mia_tui.labeling.proposals.ladders import Ladder, Star, ladders_at, ladders_of
 from mia_tui.labeling.proposals.relief import POLARITIES, relief
 from mia_tui.labeling.proposals.scorecard import scores
 from mia_tui.labeling.proposals.size import estimate_size
@@ -170,12 +170,20 @@ class MaskProposer:
         items.sort(key=lambda item: (item.score, item.number))
         return Proposals(labels, tuple(items), 2 * radius)
 
-    def ladder(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> Ladder:
-        """Smaller and larger outlines of a proposal, none of them over the outlines that are `taken`."""
-        return ladder_of(self._relief, proposal.star, proposal.outline, taken, (self._top, self._left))
+    def ladders(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> tuple[Ladder, ...]:
+        """Other outlines of a proposal, none of them over the outlines that are `taken`.
 
-    def outline_at(self, y: float, x: float, taken: Sequence[BaseGeometry] = (), size: float = 0.0) -> Ladder:
-        """The object that a person points at, whatever its score; none of it over the outlines that are `taken`.
+        The first ladder holds the proposal itself and what is smaller and larger; the others are different shapes at
+        the same place, the likeliest first.
+        """
+        return ladders_of(self._relief, proposal.star, proposal.outline, taken, (self._top, self._left))
+
+    def outlines_at(
+        self, y: float, x: float, taken: Sequence[BaseGeometry] = (), size: float = 0.0
+    ) -> tuple[Ladder, ...]:
+        """Outlines of the object that a person points at, the likeliest ladder first, none of them over what is `taken`.
+
+        Empty where all pixels around the point are taken.
 
         Raises
         ------
@@ -185,7 +193,7 @@ class MaskProposer:
         rows, columns = self._relief.shape
         if not (0 <= y - self._top < rows and 0 <= x - self._left < columns):
             raise MiaError(f"the point ({y:g}, {x:g}) lies outside the view that was looked at")
-        return ladder_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
+        return ladders_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
 
     def _radius(self, size: float) -> float:
         if size < 0 or not math.isfinite(size):
@@ -250,9 +258,7 @@ class MaskProposer:
         inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
         labels = np.where(inside[labels], labels, 0)
         outlines = shapes_from_labels(labels)
-        moved = (
-            shapely.transform(list(outlines.values()), lambda xy: xy + offset) if offset.any() else outlines.values()
-        )
+        moved = shapely.transform(list(outlines.values()), lambda xy: xy + offset) if offset.any() else outlines.values()
         items = []
         for number, outline in zip(outlines, moved, strict=True):
             index = chosen[number - 1]

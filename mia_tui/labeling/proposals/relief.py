@@ -40,7 +40,7 @@ def relief(plane: Array, polarity: str = "auto") -> Relief:
     (Y, X) float32
     """
     grey, inverted = _grey(plane)
-    if (polarity == "dark" and not inverted) or (polarity == "auto" and not inverted and _dark_objects(grey)):
+    if polarity == "dark" and not inverted or polarity == "auto" and not inverted and _dark_objects(grey):
         grey = -grey
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.7)
     sample = _sample(smooth)
