@@ -24,7 +24,7 @@ from mia_tui.project import Project
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    "new", "info", "import", "export", "train", "runs", "predict", "evaluate", "score", "models", "measure", "review",
+    "doctor", "new", "info", "import", "export", "train", "runs", "predict", "evaluate", "score", "models", "measure", "review",
     "demo", "classes", "classify", "keys",
 )  # fmt: skip
 TINY = {

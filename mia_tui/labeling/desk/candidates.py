@@ -73,8 +73,11 @@ class Candidates(Protocol):
     def number_of(self, item: LabelObject) -> int | None:
         """The candidate that a label came from."""
 
-    def ladder(self, number: int, labels: FrameLabels) -> Ladder | None:
-        """Smaller and larger outlines of a candidate, decided on or not; none of them over other labels."""
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        """Other outlines of a candidate, decided on or not, none of them over other labels.
+
+        The first ladder holds smaller and larger ones, the others are of other shapes.
+        """
 
     def histories(self) -> list[History]:
         """Undo steps beside those of the labels."""
@@ -142,7 +145,7 @@ class Proposed:
         candidates: Iterable[Candidate],
         origin: str,
         clock: Callable[[], float],
-        ladders: Callable[[int, FrameLabels], Ladder | None] | None = None,
+        ladders: Callable[[int, FrameLabels], tuple[Ladder, ...]] | None = None,
     ) -> None:
         self._clock = clock
         self._ladders = ladders
@@ -173,8 +176,8 @@ class Proposed:
         self.rejections.done.append((self._clock(), frozenset(numbers)))
         self.rejections.undone.clear()
 
-    def ladder(self, number: int, labels: FrameLabels) -> Ladder | None:
-        return None if self._ladders is None else self._ladders(number, labels)
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        return () if self._ladders is None else self._ladders(number, labels)
 
     def number_of(self, item: LabelObject) -> int | None:
         return next((number for number, taken in self._taken.items() if taken == item.id), None)
@@ -242,8 +245,8 @@ class Predicted:
             raise MiaError(f"{self._path} has changed since the image was opened. Open the image again to go on.")
         store.reject([item.id for item in meant])
 
-    def ladder(self, number: int, labels: FrameLabels) -> Ladder | None:
-        return None
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        return ()
 
     def number_of(self, item: LabelObject) -> int | None:
         model, _, number = (item.origin or "").rpartition("#")

@@ -104,7 +104,7 @@ class Desk:
         self.ladders: dict[Ref, Ladder] = {}
         self._without_ladder: set[Ref] = set()
         self._predicted: Predicted | None = None
-        self.scratch: dict[str, Any] = {}
+        self.scratch: dict[Any, Any] = {}
         """What proposals and tools keep as long as the frame is open."""
         self.count: int | None = None
         self.asked: int | None = None
@@ -500,10 +500,15 @@ class Desk:
         if item is None or ref in self._without_ladder:
             return None
         ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
-        if ladder is None and self.candidates is not None:
-            number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
-            ladder = None if number is None else self.candidates.ladder(number, self.labels)
-        return ladder
+        return ladder if ladder is not None else next(iter(self.shapes_of(ref)), None)
+
+    def shapes_of(self, ref: Ref) -> tuple[Ladder, ...]:
+        """All outlines that a proposal can have, whatever has become of it."""
+        item = self.find(ref)
+        if item is None or self.candidates is None:
+            return ()
+        number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
+        return () if number is None else self.candidates.ladders(number, self.labels)
 
     def label_from(self, number: int) -> int | None:
         """The label that came from a candidate."""

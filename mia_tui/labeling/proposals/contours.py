@@ -86,10 +86,14 @@ def look_around(height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64]
 
 def _interpolate(height: Relief, rows: Floats, columns: Floats) -> Floats:
     """Bilinear; OpenCV addresses at most 32767 rows at a time."""
+    if not len(rows):
+        return np.empty(rows.shape, np.float32)
     flat = (len(rows), -1)
     maps = rows.reshape(flat), columns.reshape(flat)
     parts = [
-        cv2.remap(height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(
+            height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         for i in range(0, len(rows), 8192)
     ]
     return np.concatenate(parts).reshape(rows.shape) if parts else np.empty(rows.shape, np.float32)
@@ -155,7 +159,10 @@ def _advance(best: Floats) -> tuple[Floats, NDArray[np.int8]]:
     reached, origin = best.copy(), np.zeros(best.shape, np.int8)
     for step in range(1, REACH + 1):
         cost = np.float32(BEND * step * step)
-        for here, there, back in ((slice(step, None), slice(None, -step), -step), (slice(None, -step), slice(step, None), step)):
+        for here, there, back in (
+            (slice(step, None), slice(None, -step), -step),
+            (slice(None, -step), slice(step, None), step),
+        ):
             value = best[:, there] - cost
             better = value > reached[:, here]
             np.copyto(reached[:, here], value, where=better)

@@ -135,7 +135,9 @@ def _contours(view: _View, polar: Polar, size: float, weight: float) -> tuple[ND
     expected = (size * SIZES)[:, None, None] * forms
     paths, gain = best_contours(polar, expected.reshape(-1, forms.shape[1]), weight)
     count = len(paths)
-    many = Polar(*(np.broadcast_to(a, (count, *a.shape[1:])) for a in (polar.heights, polar.gain, polar.valley)), polar.radii)
+    many = Polar(
+        *(np.broadcast_to(a, (count, *a.shape[1:])) for a in (polar.heights, polar.gain, polar.valley)), polar.radii
+    )
     y, x = (np.full(count, at, np.float32) for at in (view.y, view.x))
     sure = scores(features_of(many, paths, size, y, x, view.height.shape))
     shape = len(SIZES), len(forms)

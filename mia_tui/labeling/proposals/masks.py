@@ -258,7 +258,9 @@ class MaskProposer:
         inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
         labels = np.where(inside[labels], labels, 0)
         outlines = shapes_from_labels(labels)
-        moved = shapely.transform(list(outlines.values()), lambda xy: xy + offset) if offset.any() else outlines.values()
+        moved = (
+            shapely.transform(list(outlines.values()), lambda xy: xy + offset) if offset.any() else outlines.values()
+        )
         items = []
         for number, outline in zip(outlines, moved, strict=True):
             index = chosen[number - 1]

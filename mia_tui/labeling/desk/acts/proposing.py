@@ -75,7 +75,7 @@ def make(desk: "Desk") -> None:
     proposer.found = {item.number: item for item in found.items}
     points = desk.project.task == "detection"
     candidates = [_candidate(item, points) for item in _new(desk, found.items, proposer.rejected)]
-    desk.take_candidates(Proposed(candidates, "proposals", desk.time, lambda number, labels: _ladder(desk, number)))
+    desk.take_candidates(Proposed(candidates, "proposals", desk.time, lambda number, labels: _ladders(desk, number)))
     size = f"size {found.size:.0f} px" + ("" if settings.size else " (guessed)")
     wider = f", {settings.grow:+d} wider" if settings.grow else ""
     desk.say(f"{len(candidates)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. A accepts all.")
@@ -103,16 +103,16 @@ def _new(desk: "Desk", items: tuple[Proposal, ...], rejected: list[BaseGeometry]
     return [item for item in items if is_new(item)]
 
 
-def _ladder(desk: "Desk", number: int) -> Ladder | None:
-    """Smaller and larger outlines of a proposal, none over the labels that are not made from it."""
+def _ladders(desk: "Desk", number: int) -> tuple[Ladder, ...]:
+    """Outlines of a proposal, none over the labels that are not made from it: other sizes, then other shapes."""
     proposer = proposer_of(desk)
     item = proposer.found.get(number)
     if item is None or desk.project.task != "segmentation":
-        return None
+        return ()
     own = desk.label_from(number)
     taken = [each.geometry for each in desk.labels.objects.values() if each.id != own]
-    made = proposer.masks.ladder(item, taken)
-    return Ladder(made.outlines, made.chosen) if made.outlines else None
+    made = proposer.masks.ladders(item, taken)
+    return tuple(Ladder(ladder.outlines, ladder.chosen) for ladder in made if ladder.outlines)
 
 
 # ---- scrubbing -------------------------------------------------------------------------------------------------------
