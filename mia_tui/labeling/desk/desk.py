@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
+from mia_tui.labeling.desk.assistant import Assistant
 from mia_tui.labeling.desk.candidates import Candidate, Candidates, History, Predicted
 from mia_tui.labeling.desk.hints import Target, Viewport
 from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
@@ -74,6 +75,8 @@ class Desk:
         What is in view.
     cursor : (y, x)
         The image pixel under the cursor.
+    assistant : Assistant or None
+        Whom tools and proposals ask that need a network.
     reveal : box or None
         (min x, min y, max x, max y) that the screen should bring into view; it clears it.
     travel : int
@@ -112,6 +115,7 @@ class Desk:
         self.last: str | None = None
         self.view: Viewport = cast(Viewport, None)
         self.cursor = (0, 0)
+        self.assistant: Assistant | None = None
         self.reveal: tuple[float, float, float, float] | None = None
         self.travel = 0
         self.message, self.warning = "", False

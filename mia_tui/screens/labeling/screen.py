@@ -23,8 +23,10 @@ from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.line import Line
 
 if TYPE_CHECKING:
+    from mia_tui.labeling.desk.assistant import Network
     from mia_tui.labeling.desk.desk import Desk
     from mia_tui.screens.frames import FrameRequest, ShownFrame
+    from mia_tui.screens.labeling.assistant import HelperAssistant
     from mia_tui.screens.labeling.picture import Overlays, Tracer
     from mia_tui.widgets.canvas.scene import Scene
 
@@ -46,6 +48,21 @@ def _frame_names(shown: "ShownFrame") -> list[str]:
 
     times, _, depths, *_ = shown.info.sizes
     return [frame_name(t, z, single=times * depths == 1) for z in range(depths) for t in range(times)]
+
+
+def _take_network(desk: "Desk", network: "Network") -> None:
+    """Let a network propose for the view, or take the tool in hand that tells it where to look."""
+    from mia_tui.labeling.desk.acts.assisting import propose_with
+    from mia_tui.labeling.desk.tools import choose
+
+    desk.memory["network"] = network
+    if network.prompts:
+        choose(desk, "network")
+        return
+    try:
+        propose_with(desk, network)
+    except MiaError as error:
+        desk.warn(str(error))
 
 
 def _wrong_score(text: str) -> str | None:
@@ -81,6 +98,7 @@ class LabelScreen(ImageScreen):
         Action("z_previous", "pageup", "Previous z", "Images", method="step_plane", args=(0, -1)),
         Action("model", "M", "Predictions of a model", "Decide", more="Work on the predictions of a model"),
         Action("classes", "C", "Classes", "Classes", more="Names, colours, keys and order of the classes"),
+        Action("networks", "at", "Networks", "Propose", more="Proposals and outlines by a network"),
         Action("accept_everywhere", "ctrl+t", "Accept all images above a score", "Decide"),
         Action("scores", "number_sign", "Scores on or off", "View"),
         Action("labels", "o", "Labels on or off", "View"),
@@ -117,6 +135,7 @@ class LabelScreen(ImageScreen):
         self._overlays: Overlays | None = None
         self._from_end = False
         self._turn = asyncio.Lock()
+        self._assistant: HelperAssistant | None = None
         self._dragged: tuple[tuple[float, float], ...] = ()
 
     def compose_body(self) -> ComposeResult:
@@ -174,6 +193,8 @@ class LabelScreen(ImageScreen):
             await self._in_turn(self._desk.close)
 
     async def on_unmount(self) -> None:
+        if self._assistant is not None:
+            await asyncio.to_thread(self._assistant.close)
         await self._close_desk()
 
     async def _close_desk(self) -> None:
@@ -321,6 +342,8 @@ class LabelScreen(ImageScreen):
         self._pump()
 
     def _open_frame(self, desk: "Desk", shown: "ShownFrame") -> None:
+        if self._assistant is not None:
+            self._assistant.look_at(shown.request.key, shown.t, shown.z)
         plane, rgb, key = shown.pyramid.plane, shown.info.rgb, shown.request.key
         model = self._model
         if model is not None and not self.project.prediction_path(model, key, shown.name).exists():
@@ -343,6 +366,11 @@ class LabelScreen(ImageScreen):
 
     def on_key(self, event: Key) -> None:
         """All keys of desk and screen, one after another as they were typed; those that come too early wait."""
+        if event.key == "escape" and self._assistant is not None and self._assistant.waiting:
+            event.stop()
+            event.prevent_default()
+            self._assistant.cancel()
+            return
         waits = self._pumping or self._leaving or self._loading or bool(self._queue)
         if not (waits or self._knows(event.key)):
             return
@@ -443,7 +471,7 @@ class LabelScreen(ImageScreen):
         if canvas.view is None:
             return True
         desk.view, desk.cursor = canvas.view, canvas.cursor
-        timer = self.set_timer(BUSY_AFTER_S, lambda: self._show_busy("working …"))
+        timer = self.set_timer(BUSY_AFTER_S, self._say_busy)
         result = await self._in_turn(partial(self._do_and_trace, do))
         timer.stop()
         self._busy = ""
@@ -472,6 +500,10 @@ class LabelScreen(ImageScreen):
 
         if self._desk is not None and self._desk.frame is not None and self._tracer is not None:
             self._overlays = objects_layer(self._desk, self._tracer, labels=self._show_labels, scores=self._show_scores)
+
+    def _say_busy(self) -> None:
+        waiting = self._assistant is not None and self._assistant.waiting
+        self._show_busy("the network works, esc gives up …" if waiting else "working …")
 
     def _show_busy(self, text: str) -> None:
         if text != self._busy:
@@ -608,6 +640,32 @@ class LabelScreen(ImageScreen):
         await self._close_desk()
         key = None if self._ref is None else self._ref.key
         self.app.push_screen(ClassesScreen(key), lambda _: None)  # on_screen_resume opens the frame again
+
+    # ---- networks ---------------------------------------------------------------------------------------------------
+
+    async def action_networks(self) -> None:
+        """The list of networks; one that is not ready says how to get it."""
+        from mia_tui.screens.labeling.assistant import HelperAssistant, entry_text
+        from mia_tui.widgets.choose import ChooseScreen
+
+        if self._assistant is None:
+            self._assistant = HelperAssistant(self.project)
+            if self.shown is not None:
+                self._assistant.look_at(self.shown.request.key, self.shown.t, self.shown.z)
+        entries = await asyncio.to_thread(self._assistant.entries)
+        options = [(entry.name, entry_text(entry)) for entry in entries]
+        self.app.push_screen(ChooseScreen("Ask a network", options), self._use_network)
+
+    def _use_network(self, name: str | None) -> None:
+        assistant, desk = self._assistant, self._desk
+        entry = next((e for e in assistant.entries() if e.name == name), None) if assistant is not None else None
+        if entry is None or desk is None or assistant is None:
+            return
+        if not entry.ready:
+            self.say(f"{entry.name} is not ready: {entry.reason}", "warning")
+            return
+        desk.assistant = assistant
+        self.run_worker(self._at_desk(partial(_take_network, desk, assistant.network(entry))), group="label-network")
 
     def action_scores(self) -> None:
         self._show_scores = not self._show_scores

@@ -1,5 +1,6 @@
 """Proposals made from the image itself: on and off, how sure, what size; all with what they cost to scrub."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -92,15 +93,18 @@ def _new(desk: "Desk", items: tuple[Proposal, ...], rejected: list[BaseGeometry]
     if not known:
         return list(items)
     tree = shapely.STRtree(known)
+    near = ([known[index] for index in tree.query(item.outline, predicate="intersects")] for item in items)
+    return [item for item, others in zip(items, near, strict=True) if not is_known(item.outline, others)]
 
-    def is_new(item: Proposal) -> bool:
-        near = [known[index] for index in tree.query(item.outline, predicate="intersects")]
-        return all(
-            other.geom_type != "Point" and item.outline.intersection(other).area <= SAME * item.outline.area
-            for other in near
-        )
 
-    return [item for item in items if is_new(item)]
+def is_known(outline: BaseGeometry, others: Sequence[BaseGeometry]) -> bool:
+    """Whether an outline holds one of the points, or shares more than `SAME` of its area with one of the outlines."""
+    return any(
+        outline.intersects(other)
+        if other.geom_type == "Point"
+        else outline.intersection(other).area > SAME * outline.area
+        for other in others
+    )
 
 
 def _ladders(desk: "Desk", number: int) -> tuple[Ladder, ...]:

@@ -17,7 +17,7 @@ from mia_tui.labeling.desk.rows import BOTH, row
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
-MODULES = ("seed", "shaped", "polygon", "livewire", "extremes", "smart", "wand", "brush", "points")
+MODULES = ("seed", "shaped", "polygon", "livewire", "extremes", "smart", "wand", "brush", "network", "points")
 MENU = "tools"
 FIRST = {"segmentation": "seed", "detection": "point"}
 """The tool a project of a task begins with."""
