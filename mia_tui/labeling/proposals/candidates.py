@@ -1,6 +1,8 @@
 """Candidates of a relief: contours around all likely centres, and what speaks for each of being one whole object."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +34,8 @@ RING = 4
 SMALLEST = 0.7
 """Least radius in pixels on any ray."""
 MOST_SEEDS = 40_000
+"""Blobs of one width that are looked at in one go."""
+BLOCK = 8192
 FINEST = 1.2
 """Pixels: wider blobs are looked for in an image reduced until they are this wide."""
 
@@ -63,19 +67,46 @@ class Candidates:
 
 def find_candidates(height: Relief, size: float, most: int = MOST_SEEDS) -> Candidates:
     """Contours around all blobs of objects of a radius of about `size`, each from its own centroid."""
-    y, x = find_seeds(height, size, most)
     radii = radii_around(size)
-    rough = look_around(height, y, x, radii[::2], RAYS // 2)
-    path, _ = best_contours(rough, np.full((len(y), 1), size), SIZE_WEIGHT)
-    form = shapes_of(rough.radii[path])
+    y, x = find_seeds(height, size, most)
+    y, x, area = _in_blocks(lambda y, x: _recentred(height, y, x, radii, size), y, x)
+    first = _distinct(y, x, area)
+    y, x = y[first], x[first]
+    radius, features = _in_blocks(lambda y, x: _contours(height, y, x, radii, size), y, x)
+    return Candidates(y, x, radius, features)
+
+
+def no_candidates() -> Candidates:
+    """Nothing found."""
+    nothing = np.empty(0, np.float32)
+    return Candidates(nothing, nothing, np.empty((0, RAYS)), np.empty((0, len(FEATURES))))
+
+
+def _in_blocks(work: Callable[[Floats, Floats], tuple[NDArray[Any], ...]], y: Floats, x: Floats) -> list[NDArray[Any]]:
+    """What `work` makes of all centres, a bounded number at a time: each takes some 30 kB of memory."""
+    parts = [work(y[i : i + BLOCK], x[i : i + BLOCK]) for i in range(0, max(len(y), 1), BLOCK)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _recentred(
+    height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64], size: float
+) -> tuple[Floats, Floats, NDArray[np.float64]]:
+    """Centroids (y, x) and areas of rough contours around centres: half the rays, half the radii."""
+    polar = look_around(height, y, x, radii[::2], RAYS // 2)
+    path, _ = best_contours(polar, np.full((len(y), 1), size), SIZE_WEIGHT)
+    form = shapes_of(polar.radii[path])
     y = np.clip(y + form.y, 0, height.shape[0] - 1).astype(np.float32)
     x = np.clip(x + form.x, 0, height.shape[1] - 1).astype(np.float32)
-    first = _distinct(y, x, form.area)
-    y, x = y[first], x[first]
+    return y, x, form.area
+
+
+def _contours(
+    height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64], size: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Radii of the outlines around centres, and their features."""
     polar = look_around(height, y, x, radii)
     path, _ = best_contours(polar, np.full((len(y), 1), size), SIZE_WEIGHT)
-    features = features_of(polar, path, size, y, x, height.shape)
-    return Candidates(y, x, outline_radii(radii, path), features)
+    return outline_radii(radii, path), features_of(polar, path, size, y, x, height.shape)
 
 
 def outline_radii(radii: NDArray[np.float64], path: Ints) -> NDArray[np.float64]:

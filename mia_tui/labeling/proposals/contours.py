@@ -71,7 +71,7 @@ def radii_around(size: float, least: int = -16) -> NDArray[np.float64]:
 
 
 def ellipse_radii(elongation: float, angle: float) -> NDArray[np.float64]:
-    """Radius on every ray of an ellipse of the area of the unit disc; the angle of its long axis is from x towards y."""
+    """Radius on every ray of an ellipse of the area of the unit disc, its long axis at an angle from x towards y."""
     sine, cosine = directions(RAYS)
     along, across = cosine * np.cos(angle) + sine * np.sin(angle), sine * np.cos(angle) - cosine * np.sin(angle)
     return np.asarray(1 / np.sqrt(along**2 / elongation + across**2 * elongation))
@@ -100,9 +100,7 @@ def outside(rows: NDArray[Any], columns: NDArray[Any], shape: tuple[int, ...]) -
 
 def _interpolate(height: Relief, rows: Floats, columns: Floats) -> Floats:
     """Bilinear; OpenCV addresses at most 32767 rows at a time."""
-    if not len(rows):
-        return np.empty(rows.shape, np.float32)
-    flat = (len(rows), -1)
+    flat = len(rows), rows.shape[1] * rows.shape[2]
     maps = rows.reshape(flat), columns.reshape(flat)
     parts = [
         cv2.remap(

@@ -138,9 +138,9 @@ def _contours(view: _View, polar: Polar, size: float, weight: float) -> tuple[ND
     expected = (size * SIZES)[:, None, None] * forms
     paths, gain = best_contours(polar, expected.reshape(-1, forms.shape[1]), weight)
     count = len(paths)
-    many = Polar(
-        *(np.broadcast_to(a, (count, *a.shape[1:])) for a in (polar.heights, polar.gain, polar.valley)), polar.radii
-    )
+    whole = (count, *polar.heights.shape[1:])
+    heights, drop, valley = (np.broadcast_to(a, whole) for a in (polar.heights, polar.gain, polar.valley))
+    many = Polar(heights, drop, valley, polar.radii)
     y, x = (np.full(count, at, np.float32) for at in (view.y, view.x))
     sure = scores(features_of(many, paths, size, y, x, view.height.shape))
     shape = len(SIZES), len(forms)
@@ -166,8 +166,8 @@ def _raster(outlines: Sequence[BaseGeometry], view: _View) -> Mask:
     rows, columns = view.height.shape
     window = shapely.box(shift[0], shift[1], shift[0] + columns, shift[1] + rows)
     near = shapely.intersects(np.asarray(outlines, object), window) if outlines else ()
-    for index in np.flatnonzero(near):
-        y, x, inside = fill(shapely.transform(outlines[index], lambda xy: xy - shift), mask.shape)
+    for index in np.flatnonzero(near).tolist():
+        y, x, inside = fill(shapely.transform(outlines[index], lambda xy: xy - shift), view.height.shape)
         mask[y, x] |= inside
     return mask
 
@@ -204,5 +204,7 @@ def _nested(rungs: Sequence[Mask], base: Mask, view: _View) -> Iterator[Ladder]:
     masks = [*reversed(smaller), *([base] if base.any() else []), *larger]
     shift = np.array([view.corner[1], view.corner[0]])
     if masks:
-        outlines = (shapely.transform(shapes_from_labels(mask)[1], lambda xy: xy + shift) for mask in masks)
+        outlines = (
+            shapely.transform(shapes_from_labels(mask.view(np.uint8))[1], lambda xy: xy + shift) for mask in masks
+        )
         yield Ladder(tuple(outlines), len(smaller))

@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Array
-from mia_tui.labeling.proposals.candidates import Candidates, find_candidates
+from mia_tui.labeling.proposals.candidates import Candidates, find_candidates, no_candidates
 from mia_tui.labeling.proposals.contours import RAYS, directions, fill_star
 from mia_tui.labeling.proposals.ladders import Ladder, Star, ladders_at, ladders_of
 from mia_tui.labeling.proposals.relief import POLARITIES, relief
@@ -35,6 +35,8 @@ AROUND = 64
 
 CUT = 0.3
 """Score from which on a contour is proposed at threshold 0."""
+LEAST = 0.05
+"""Score from which on a point snaps to a contour."""
 STEP = 0.6
 """One step of the threshold, in units of the logarithm of the odds."""
 OVERLAP = 0.4
@@ -163,9 +165,8 @@ class MaskProposer:
         if not (0 <= top <= bottom <= height and 0 <= left <= right <= width):
             raise MiaError(f"the box {self.box} does not lie in the image of {height} x {width} pixels")
         if (bottom - top) * (right - left) > LIMIT:
-            raise MiaError(
-                f"{bottom - top} x {right - left} pixels are too many to look at in one go: zoom in, and ask for the view"
-            )
+            size = f"{bottom - top} x {right - left} pixels"
+            raise MiaError(f"{size} are too many to look at in one go: zoom in, and ask for what is in view")
         self._top, self._left = max(top - AROUND, 0), max(left - AROUND, 0)
         seen = plane[:, self._top : min(bottom + AROUND, height), self._left : min(right + AROUND, width)]
         self._relief = relief(seen, polarity)
@@ -207,6 +208,21 @@ class MaskProposer:
             raise MiaError(f"the point ({y:g}, {x:g}) lies outside the view that was looked at")
         return ladders_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
 
+    def ladder(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> Ladder | None:
+        """The first of `ladders`; None when everything there is taken."""
+        return next(self.ladders(proposal, taken), None)
+
+    def snap(self, y: float, x: float, reach: float, size: float = 0.0) -> tuple[float, float] | None:
+        """The likely centre of an object that is nearest to a point, within `reach` pixels; None without one."""
+        found = self._candidates(self._radius(size))
+        rows, columns = found.candidates.y + self._top + 0.5, found.candidates.x + self._left + 0.5
+        away = np.hypot(rows - y, columns - x)
+        near = np.flatnonzero((away <= reach) & (found.scores >= LEAST))
+        if not len(near):
+            return None
+        best = near[np.argmin(away[near])]
+        return float(rows[best]), float(columns[best])
+
     def _radius(self, size: float) -> float:
         if size < 0 or not math.isfinite(size):
             raise MiaError(f"{size} is not a diameter: give pixels, or 0 to have it estimated")
@@ -219,7 +235,7 @@ class MaskProposer:
     def _candidates(self, radius: float) -> _Found:
         found = self._found.pop(radius, None)
         if found is None:
-            many = find_candidates(self._relief, radius)
+            many = find_candidates(self._relief, radius) if self._relief.any() else no_candidates()
             sure = scores(many.features)
             found = _Found(many, sure, np.argsort(-sure, kind="stable"), *_spots(many, self._relief.shape))
         self._found[radius] = found
@@ -248,7 +264,8 @@ class MaskProposer:
         """Candidates above the threshold, surest first."""
         odds = math.log(CUT / (1 - CUT)) + STEP * max(-100, min(threshold, 100))
         count = int(np.count_nonzero(found.scores >= 1 / (1 + math.exp(-odds))))
-        return found.order[:count].tolist()
+        surest: list[int] = found.order[:count].tolist()
+        return surest
 
     def _pixels(self, found: _Found, index: int, grow: int) -> tuple[Window, NDArray[np.bool_]]:
         key = index, grow

@@ -1,8 +1,8 @@
 """How sure a contour is to be one whole object: a table of points per feature, added up.
 
-Each feature gives points by a straight line between five values; the sum through a logistic function is the score, a
+Each feature gives points by straight lines between five values; the sum through a logistic function is the score, a
 rough probability (0..1) that the contour overlaps a nucleus by an IoU of 0.6. The table was fitted (logistic regression
-on linear splines) to every second fluorescence image of the Data Science Bowl 2018 subset, and was judged on the others.
+on linear splines) to every second fluorescence image of the Data Science Bowl 2018 subset and judged on the others.
 """
 
 import numpy as np
