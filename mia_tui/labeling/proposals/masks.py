@@ -208,10 +208,6 @@ class MaskProposer:
             raise MiaError(f"the point ({y:g}, {x:g}) lies outside the view that was looked at")
         return ladders_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
 
-    def ladder(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> Ladder | None:
-        """The first of `ladders`; None when everything there is taken."""
-        return next(self.ladders(proposal, taken), None)
-
     def snap(self, y: float, x: float, reach: float, size: float = 0.0) -> tuple[float, float] | None:
         """The likely centre of an object that is nearest to a point, within `reach` pixels; None without one."""
         found = self._candidates(self._radius(size))
