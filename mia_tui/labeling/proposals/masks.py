@@ -20,8 +20,8 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Array
-from mia_tui.labeling.proposals.candidates import Candidates, find_candidates
-from mia_tui.labeling.proposals.contours import fill_star
+from mia_tui.labeling.proposals.candidates import Candidates, find_candidates, no_candidates
+from mia_tui.labeling.proposals.contours import RAYS, directions, fill_star
 from mia_tui.labeling.proposals.ladders import Ladder, Star, ladders_at, ladders_of
 from mia_tui.labeling.proposals.relief import POLARITIES, relief
 from mia_tui.labeling.proposals.scorecard import scores
@@ -35,10 +35,15 @@ AROUND = 64
 
 CUT = 0.3
 """Score from which on a contour is proposed at threshold 0."""
+LEAST = 0.05
+"""Score from which on a point snaps to a contour."""
 STEP = 0.6
 """One step of the threshold, in units of the logarithm of the odds."""
 OVERLAP = 0.4
 """Share of a contour that may lie in surer ones; it is cut off."""
+SPOTS = 24
+DOUBT = 0.25
+"""Leave for the quick look at the overlap, which sees a few points only."""
 GROW = 1.08
 """Ratio of the radii of one step of growing all."""
 FEWEST = 4
@@ -46,6 +51,7 @@ FEWEST = 4
 KEPT = 4
 """Sizes whose candidates are kept, so that scrubbing back is free."""
 
+Window = tuple[slice, slice]
 Box = tuple[int, int, int, int]
 """Rows and columns (top, left, bottom, right) of a part of a plane, in pixels; bottom and right are outside."""
 
@@ -116,12 +122,18 @@ class Proposals:
 
 @dataclass(frozen=True)
 class _Found:
-    """Candidates of one size, surest first, and the pixels of those that were looked at so far."""
+    """Candidates of one size.
+
+    `order` has the surest first, `rows` and `columns` (N, SPOTS) are pixels spread over each, and `pixels` holds those
+    of the candidates that were filled so far.
+    """
 
     candidates: Candidates
     scores: NDArray[np.float64]
     order: NDArray[np.intp]
-    pixels: dict[tuple[int, int], tuple[tuple[slice, slice], NDArray[np.bool_]]] = field(default_factory=dict)
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    pixels: dict[tuple[int, int], tuple[Window, NDArray[np.bool_]]] = field(default_factory=dict)
 
 
 class MaskProposer:
@@ -153,9 +165,8 @@ class MaskProposer:
         if not (0 <= top <= bottom <= height and 0 <= left <= right <= width):
             raise MiaError(f"the box {self.box} does not lie in the image of {height} x {width} pixels")
         if (bottom - top) * (right - left) > LIMIT:
-            raise MiaError(
-                f"{bottom - top} x {right - left} pixels are too many to look at in one go: zoom in, and ask for the view"
-            )
+            size = f"{bottom - top} x {right - left} pixels"
+            raise MiaError(f"{size} are too many to look at in one go: zoom in, and ask for what is in view")
         self._top, self._left = max(top - AROUND, 0), max(left - AROUND, 0)
         seen = plane[:, self._top : min(bottom + AROUND, height), self._left : min(right + AROUND, width)]
         self._relief = relief(seen, polarity)
@@ -170,8 +181,8 @@ class MaskProposer:
         items.sort(key=lambda item: (item.score, item.number))
         return Proposals(labels, tuple(items), 2 * radius)
 
-    def ladders(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> tuple[Ladder, ...]:
-        """Other outlines of a proposal, none of them over the outlines that are `taken`.
+    def ladders(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> Iterator[Ladder]:
+        """Other outlines of a proposal, none of them over the outlines that are `taken`, worked out when asked for.
 
         The first ladder holds the proposal itself and what is smaller and larger; the others are different shapes at
         the same place, the likeliest first.
@@ -180,8 +191,10 @@ class MaskProposer:
 
     def outlines_at(
         self, y: float, x: float, taken: Sequence[BaseGeometry] = (), size: float = 0.0
-    ) -> tuple[Ladder, ...]:
-        """Outlines of the object that a person points at, the likeliest ladder first, none of them over what is `taken`.
+    ) -> Iterator[Ladder]:
+        """Outlines of the object that a person points at, none of them over what is `taken`.
+
+        The first ladder is the likeliest; the others are worked out when asked for.
 
         Empty where all pixels around the point are taken.
 
@@ -195,6 +208,17 @@ class MaskProposer:
             raise MiaError(f"the point ({y:g}, {x:g}) lies outside the view that was looked at")
         return ladders_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
 
+    def snap(self, y: float, x: float, reach: float, size: float = 0.0) -> tuple[float, float] | None:
+        """The likely centre of an object that is nearest to a point, within `reach` pixels; None without one."""
+        found = self._candidates(self._radius(size))
+        rows, columns = found.candidates.y + self._top + 0.5, found.candidates.x + self._left + 0.5
+        away = np.hypot(rows - y, columns - x)
+        near = np.flatnonzero((away <= reach) & (found.scores >= LEAST))
+        if not len(near):
+            return None
+        best = near[np.argmin(away[near])]
+        return float(rows[best]), float(columns[best])
+
     def _radius(self, size: float) -> float:
         if size < 0 or not math.isfinite(size):
             raise MiaError(f"{size} is not a diameter: give pixels, or 0 to have it estimated")
@@ -207,9 +231,9 @@ class MaskProposer:
     def _candidates(self, radius: float) -> _Found:
         found = self._found.pop(radius, None)
         if found is None:
-            candidates = find_candidates(self._relief, radius)
-            sure = scores(candidates.features)
-            found = _Found(candidates, sure, np.argsort(-sure, kind="stable"))
+            many = find_candidates(self._relief, radius) if self._relief.any() else no_candidates()
+            sure = scores(many.features)
+            found = _Found(many, sure, np.argsort(-sure, kind="stable"), *_spots(many, self._relief.shape))
         self._found[radius] = found
         while len(self._found) > KEPT:
             del self._found[next(iter(self._found))]
@@ -219,7 +243,11 @@ class MaskProposer:
         """Label image of the box, and which candidate each number is. The surest are painted first and stay."""
         seen = np.zeros(self._relief.shape, np.int32)
         chosen: list[int] = []
-        for index, (window, mask) in self._sure(found, settings):
+        for index in self._sure(found, settings.threshold):
+            # A look at a few points spares most candidates that lie in a surer one from being filled.
+            if np.count_nonzero(seen[found.rows[index], found.columns[index]]) > (OVERLAP + DOUBT) * SPOTS:
+                continue
+            window, mask = self._pixels(found, index, settings.grow)
             there = seen[window]
             free = mask & (there == 0)
             area, kept = int(np.count_nonzero(mask)), int(np.count_nonzero(free))
@@ -228,21 +256,21 @@ class MaskProposer:
                 there[free] = len(chosen)
         return seen, chosen
 
-    def _sure(
-        self, found: _Found, settings: Settings
-    ) -> Iterator[tuple[int, tuple[tuple[slice, slice], NDArray[np.bool_]]]]:
-        """Candidates above the threshold with their pixels, surest first."""
-        odds = math.log(CUT / (1 - CUT)) + STEP * settings.threshold
-        cut = 1 / (1 + math.exp(-max(min(odds, 50), -50)))
-        many = found.candidates
-        for index in found.order.tolist():
-            if found.scores[index] < cut:
-                return
-            key = index, settings.grow
-            if key not in found.pixels:
-                radius = many.radius[index] * GROW**settings.grow
-                found.pixels[key] = fill_star(many.y[index], many.x[index], radius, self._relief.shape)
-            yield index, found.pixels[key]
+    def _sure(self, found: _Found, threshold: int) -> list[int]:
+        """Candidates above the threshold, surest first."""
+        odds = math.log(CUT / (1 - CUT)) + STEP * max(-100, min(threshold, 100))
+        count = int(np.count_nonzero(found.scores >= 1 / (1 + math.exp(-odds))))
+        surest: list[int] = found.order[:count].tolist()
+        return surest
+
+    def _pixels(self, found: _Found, index: int, grow: int) -> tuple[Window, NDArray[np.bool_]]:
+        key = index, grow
+        if key not in found.pixels:
+            many = found.candidates
+            found.pixels[key] = fill_star(
+                many.y[index], many.x[index], many.radius[index] * GROW**grow, self._relief.shape
+            )
+        return found.pixels[key]
 
     def _describe(
         self, found: _Found, grow: int, labels: NDArray[np.int32], chosen: list[int]
@@ -272,6 +300,15 @@ class MaskProposer:
     def _star(self, many: Candidates, index: int, grow: int) -> Star:
         y, x = float(many.y[index]) + 0.5 + self._top, float(many.x[index]) + 0.5 + self._left
         return Star(y, x, many.radius[index] * GROW**grow)
+
+
+def _spots(many: Candidates, shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of `SPOTS` pixels spread over each candidate: 16 near its rim, 8 half-way."""
+    sine, cosine = directions(RAYS)
+    outer, inner = 0.85 * many.radius[:, ::2], 0.45 * many.radius[:, 1::4]
+    y = np.concatenate([outer * sine[::2], inner * sine[1::4]], 1) + many.y[:, None] + 0.5
+    x = np.concatenate([outer * cosine[::2], inner * cosine[1::4]], 1) + many.x[:, None] + 0.5
+    return np.clip(y.astype(np.intp), 0, shape[0] - 1), np.clip(x.astype(np.intp), 0, shape[1] - 1)
 
 
 def propose_masks(plane: Array, settings: Settings = Settings(), *, polarity: str = "auto") -> Proposals:

@@ -14,14 +14,14 @@ Relief = NDArray[np.float32]
 
 POLARITIES = ("auto", "bright", "dark")
 
-SAMPLE = 100_000
+SAMPLE = 40_000
 """Pixels that percentiles and noise are estimated from."""
 
 RANGE_SHARE = 0.1
 """Scale of the logarithm as a share of the range from background to the brightest objects."""
 
 STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
-"""Optical densities (R, G, B) of haematoxylin, eosin and DAB (Ruifrok and Johnston 2001), as in skimage's `hed_from_rgb`."""
+"""Optical densities (R, G, B) of haematoxylin, eosin and DAB (Ruifrok and Johnston 2001)."""
 
 
 def relief(plane: Array, polarity: str = "auto") -> Relief:
@@ -39,8 +39,10 @@ def relief(plane: Array, polarity: str = "auto") -> Relief:
     -------
     (Y, X) float32
     """
+    if not plane.size:
+        return np.zeros(plane.shape[1:], np.float32)
     grey, inverted = _grey(plane)
-    if polarity == "dark" and not inverted or polarity == "auto" and not inverted and _dark_objects(grey):
+    if not inverted and (polarity == "dark" or (polarity == "auto" and _dark_objects(grey))):
         grey = -grey
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.7)
     sample = _sample(smooth)
@@ -56,19 +58,20 @@ def relief(plane: Array, polarity: str = "auto") -> Relief:
 def noise(grey: Relief) -> float:
     """Standard deviation of the noise, by the median response of a mask blind to slopes (after Immerkaer 1996)."""
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    step = max(1, int(np.sqrt(grey.size / (4 * SAMPLE))))
-    rows = grey[: max(3, grey.shape[0] // step)]
-    if min(rows.shape) < 3:
+    if min(grey.shape) < 3:
         return 0.0
-    response = np.abs(cv2.filter2D(rows, -1, mask))[1:-1, 1:-1]
-    return float(np.median(response[:: max(1, step // 2)]) / (0.6745 * 6))
+    rows = int(np.clip(4 * SAMPLE / grey.shape[1], 3, grey.shape[0]))
+    top = (grey.shape[0] - rows) // 2
+    response = np.abs(cv2.filter2D(grey[top : top + rows], -1, mask))[1:-1, 1:-1]
+    return float(np.median(response) / (0.6745 * 6))
 
 
 def _grey(plane: Array) -> tuple[Relief, bool]:
     """(one grey image, whether dark objects are bright in it already)."""
     if len(plane) == 3 and plane.dtype == np.uint8 and float(np.median(_sample(plane.mean(0)))) > 127:
         return _haematoxylin(plane), True
-    grey = plane[0].astype(np.float32) if len(plane) == 1 else plane.mean(0, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        grey = plane[0].astype(np.float32) if len(plane) == 1 else plane.mean(0, dtype=np.float32)
     finite = np.isfinite(grey)
     if not finite.all():
         # Beyond float32 a value becomes infinite; a plane that holds nothing finite is flat.

@@ -2,7 +2,7 @@
 
 A first guess is read from the distance transform of what a global threshold finds; where an uneven ground fools it, a
 smaller size may explain more. So contours are fitted to the strongest blobs at the guess, half of it, and so on, and
-the size wins whose contours are longest together, each counted by how sure it is.
+the size wins whose contours explain most: the sum of their scores, a large one counting for more, but not as its area.
 """
 
 import cv2
@@ -13,9 +13,11 @@ from mia_tui.labeling.proposals.candidates import find_candidates
 from mia_tui.labeling.proposals.relief import Relief
 from mia_tui.labeling.proposals.scorecard import scores
 
-TRIED = 80
+TRIED = 60
 """Blobs per scale and size that are looked at."""
 SURE = 0.4
+APART = 0.75
+"""Two contours whose centres lie closer than this share of the sum of their radii are one object."""
 LEAST, DEFAULT = 3.0, 8.0
 """Pixels: the smallest radius that is believed, and what is taken where there is nothing to see."""
 
@@ -37,10 +39,10 @@ def estimate_size(height: Relief) -> float:
 
 def _inscribed(height: Relief) -> float | None:
     """Median radius of the discs inscribed in the parts above Otsu's threshold, large ones counting for more."""
-    smooth = cv2.GaussianBlur(height, (0, 0), 1.0)
-    top = float(smooth.max(initial=0))
+    top = float(height.max(initial=0))
     if top <= 0:
         return None
+    smooth = cv2.GaussianBlur(height, (0, 0), 1.0)
     grey = (smooth * (255 / top)).astype(np.uint8)
     _, parts = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     depth = cv2.distanceTransform(np.pad(parts, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -54,7 +56,7 @@ def _inscribed(height: Relief) -> float | None:
 
 
 def _explained(height: Relief, size: float) -> tuple[float, float]:
-    """(sum of the radii of contours of this size, weighed by their scores; their median radius)."""
+    """(what contours of this size explain, their median radius)."""
     found = find_candidates(height, size, TRIED)
     sure = scores(found.features)
     taken: list[int] = []
@@ -63,7 +65,7 @@ def _explained(height: Relief, size: float) -> tuple[float, float]:
             break
         radius = float(found.radius[index].mean())
         apart = np.hypot(found.y[taken] - found.y[index], found.x[taken] - found.x[index])
-        if not (apart < 0.7 * np.maximum(radius, found.radius[taken].mean(1))).any():
+        if not (apart < APART * (radius + found.radius[taken].mean(1))).any():
             taken.append(int(index))
     radii: NDArray[np.float64] = found.radius[taken].mean(1)
-    return float((radii * sure[taken]).sum()), float(np.median(radii)) if taken else size
+    return float((radii**0.75 * sure[taken]).sum()), float(np.median(radii)) if taken else size
