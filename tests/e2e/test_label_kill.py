@@ -180,4 +180,4 @@ def test_a_second_terminal_views_and_can_edit_when_the_first_one_is_killed(proje
             second.write("zlllll\r")
             second.see(r"▸1 spot 2\b")
             assert second.end() == 0
-    assert points(project) == ((SIZE // 2, SIZE // 2), (SIZE // 2, SIZE // 2 + 5))
+    assert points(project) == ((SIZE // 2, SIZE // 2), (SIZE // 2, SIZE // 2 + 10))
