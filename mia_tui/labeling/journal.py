@@ -191,12 +191,18 @@ class JournalWriter:
         Raises
         ------
         MiaError
-            When that fails (disk full, no permission); then nothing was added.
+            When that fails (disk full, no permission, the file is gone); then nothing was added.
         """
         try:
             handle = self._open()
         except OSError as error:
             raise self._failed(error) from None
+        if not self._is_there(handle):
+            self.close()
+            raise MiaError(
+                f"{self._path} was removed or replaced by another program while it was open here. The edit was not "
+                "made. Put it back, or leave the image: what is here is written then, without the undo history."
+            )
         try:
             if os.write(handle, data) != len(data):
                 raise OSError(28, "the disk is full")
@@ -212,11 +218,20 @@ class JournalWriter:
     def _open(self) -> int:
         if self._handle is None:
             new = not self._path.exists()
+            if new and self._length:
+                raise FileNotFoundError(2, "it was removed by another program while it was open here")
             self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             os.ftruncate(self._handle, self._length)
             if new:
                 fsync_folder(self._path.parent)
         return self._handle
+
+    def _is_there(self, handle: int) -> bool:
+        """Whether the open file is still the one that others find."""
+        try:
+            return os.path.samestat(os.fstat(handle), self._path.stat())
+        except OSError:
+            return False
 
     def _failed(self, error: OSError) -> MiaError:
         return MiaError(f"{self._path} cannot be written: {error.strerror}. The edit was not made.")

@@ -12,6 +12,10 @@ class LockedError(MiaError):
     """Somebody else is editing the frame."""
 
 
+class UnlockableError(MiaError):
+    """Nothing may be written there, or the file system has no locks: the frame can only be viewed."""
+
+
 def take_lock(path: Path) -> int:
     """Take the lock of a frame, given the path of its label file; a handle for `release_lock`.
 
@@ -19,8 +23,8 @@ def take_lock(path: Path) -> int:
     ------
     LockedError
         When somebody holds it.
-    MiaError
-        When the file system has no locks.
+    UnlockableError
+        When the file system has no locks, or nothing may be written there.
     """
     lock = path.with_suffix(".lock")
     try:
@@ -50,7 +54,7 @@ def take_lock(path: Path) -> int:
             f"{path} is being edited by another window or program. Close it there, or open the frame for viewing."
         ) from None
     except OSError as error:
-        raise MiaError(
+        raise UnlockableError(
             f"{lock} cannot be locked: {error.strerror}. Editing needs write access and a file system with flock."
         ) from None
 

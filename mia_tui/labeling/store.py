@@ -423,7 +423,8 @@ class FrameStore:
         return dump({"rev": self._revision, "op": "journal", **size}) + b"\n"
 
     def _write(self) -> None:
-        if _stamp(self.path) != self._stamp:
+        # A file that was removed meanwhile is written again: nothing is overwritten by it, and all edits are kept.
+        if _stamp(self.path) not in ((), self._stamp):
             raise MiaError(
                 f"{self.path} was changed by another program while it was open here, and was not overwritten. Your "
                 f"edits are safe in {_journal_path(self.path).name}. Move the changed file away to get them back."

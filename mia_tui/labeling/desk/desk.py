@@ -24,7 +24,7 @@ from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
 from mia_tui.labeling.ladder import Ladder
-from mia_tui.labeling.lock import LockedError
+from mia_tui.labeling.lock import LockedError, UnlockableError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
 from mia_tui.project import Project
@@ -142,7 +142,7 @@ class Desk:
 
         `frames` are the names of all frames of the image, in their order.
 
-        When another window edits it, it is opened for viewing and `read_only` says so.
+        When another window edits it, or nothing may be written there, it is opened for viewing and `read_only` says so.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Desk:
         colors = class_colors(self.project)
         try:
             store = FrameStore(path, *size, colors=colors, clock=self.time)
-        except LockedError as error:
+        except (LockedError, UnlockableError) as error:
             store = FrameStore(path, *size, colors=colors, read_only=True)
             self.read_only = str(error)
         self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.css.query import NoMatches
 from textual.events import Key
@@ -126,7 +127,7 @@ class LabelScreen(ImageScreen):
         self._pumping = self._leaving = False
         self._loading = True  # until the first frame is on the desk, or there is none
         self._awaited: tuple[str, int, int] | None = None
-        self._trouble = ""
+        self._trouble = self._said = ""
         self._stale = False
         self._busy = ""
         self._show_labels = True
@@ -475,12 +476,23 @@ class LabelScreen(ImageScreen):
         result = await self._in_turn(partial(self._do_and_trace, do))
         timer.stop()
         self._busy = ""
+        self._say_at_length(desk)
         self.rebuild()
         self._reveal()
         if desk.travel:
             way, desk.travel = desk.travel, 0
             await self._travel(way)
         return result
+
+    def _say_at_length(self, desk: "Desk") -> None:
+        """A warning that the line cannot hold is said where there is room; the same one not again and again."""
+        room = self.query_one("#state").content_size.width - cell_len(desk.tally.text) - len("   viewing only")
+        if desk.warning and cell_len(desk.message) > room:
+            if desk.message != self._said:
+                self.say(desk.message, "error")
+            self._said = desk.message
+        elif not desk.warning:
+            self._said = ""
 
     def _reveal(self) -> None:
         if self._desk is not None and self._desk.reveal is not None:
