@@ -30,6 +30,7 @@ SCREEN_CLASSES = {
     "projects": "ProjectsScreen",
     "browser": "BrowserScreen",
     "labeling": "LabelScreen",
+    IMAGE_CLASSES: "ClassifyScreen",
     "training": "TrainingScreen",
     "runs": "RunsScreen",
     "results": "ResultsScreen",
@@ -166,7 +167,11 @@ class MiaApp(Wired, Guarded, App[None]):
         for mode in SCREEN_CLASSES:
             for screen in self._stack(mode):
                 if isinstance(screen, MiaScreen):
-                    await screen.settle()
+                    try:
+                        await screen.settle()
+                    except MiaError as error:  # the person reads it first; quitting again quits
+                        self.notify(str(error), severity="error", timeout=20, markup=False)
+                        return
         self.exit()
 
     def _stack(self, mode: str) -> list[Screen[Any]]:

@@ -22,6 +22,13 @@ app = typer.Typer(
 ProjectPath = Annotated[Path, typer.Argument(metavar="PROJECT", help="Project folder.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Source = Annotated[str, typer.Option("--from", help="labels or predictions:MODEL.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        help="masks, geojson (QuPath), mia (label folders of MIA), roi (ImageJ), coco or points (CSV: image, frame, "
+        "y, x, class)."
+    ),
+]
 Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -100,13 +107,13 @@ def info(
 def import_labels(
     project: ProjectPath,
     source: Annotated[Path, typer.Argument(help="Folder or file to import.", show_default=False)],
-    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    format: Format = "masks",
     kind: Annotated[str, typer.Option(help="Of masks: auto, binary, class or instance.")] = "auto",
     split: Split = "train",
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels that are there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring labels made elsewhere into a project."""
+    """Bring labels made elsewhere into a project. Labels that are there are left alone unless --replace is given."""
     from mia_tui import formats
 
     options = {"kind": kind} if format == "masks" else {}
@@ -132,8 +139,10 @@ def import_labels(
 @app.command("export")
 def export_labels(
     project: ProjectPath,
-    dest: Annotated[Path, typer.Argument(help="Folder to write into.", show_default=False)],
-    format: Annotated[str, typer.Option(help="masks or geojson.")] = "masks",
+    dest: Annotated[
+        Path, typer.Argument(help="Folder to write into; coco and points also take a file.", show_default=False)
+    ],
+    format: Format = "masks",
     source: Source = "labels",
     kind: Annotated[str, typer.Option(help="Of masks: instance or class.")] = "instance",
     split: Annotated[str | None, typer.Option(help="Only the images of this root.")] = None,
@@ -188,6 +197,33 @@ def classes(
     found = console.class_rows(opened)
     say(console.format_classes(found))
     finish(as_json, found)
+
+
+@app.command()
+def classify(
+    project: ProjectPath,
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="The class to give.", show_default=False)],
+    images: Annotated[
+        list[str] | None, typer.Option(help="Key of an image or of a folder of images, as often as needed.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where there is a class.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give whole images a class (all frames of each): the twin of a whole folder on the labelling screen."""
+    from mia_tui.labeling.image_class import classify_frames, frames_of
+
+    opened = load_project(project)
+    wanted = [key.rstrip("/") for key in images or ()]
+    refs = [r for r in opened.images() if not wanted or any(r.key == k or r.key.startswith(f"{k}/") for k in wanted)]
+    if not refs:
+        raise MiaError(f"project {opened.name} has no images {', '.join(wanted)}. mia-tui info {project} lists them.")
+    report = classify_frames(opened, frames_of(opened, refs), name, replace=replace)
+    say(f"{len(report.done)} frames are {name}, {len(report.skipped)} left alone")
+    for problem in report.problems:
+        say(f"  {problem}")
+    finish(as_json, report.as_dict())
+    if report.problems and not report.done:
+        raise MiaError(f"no image got a class: {report.problems[0]}")
 
 
 # ---- training and prediction ----------------------------------------------------------------------------------------

@@ -101,6 +101,8 @@ def show_key(name: str) -> str:
             text = key.upper() if key[0] == "f" and key[1:].isdigit() else key
     if "ctrl" in modifiers:
         text = f"^{text}"
+    if "alt" in modifiers:
+        text = f"alt+{text}"
     return f"⇧{text}" if "shift" in modifiers else text
 
 

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import shapely
 from shapely import Polygon
-from shapely.geometry.base import BaseGeometry
 
 from mia_tui.errors import MiaError
+from mia_tui.formats.gather import Found, check_inside
 from mia_tui.formats.pairing import Pair, pair
 from mia_tui.formats.report import (
     ExportReport,
@@ -32,7 +32,6 @@ from mia_tui.labeling.geojson import (
     is_area,
     object_of,
 )
-from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import class_colors, read_frame
 from mia_tui.project import Project, frame_name, parse_frame
 from mia_tui.storage import atomic_writer
@@ -84,34 +83,26 @@ def import_geojson(project: Project, source: Path, *, split: str = "train", repl
     return report.finish(replace)
 
 
-@dataclass
-class _Found:
-    """What a file holds for one frame."""
-
-    objects: list[LabelObject] = field(default_factory=list)
-    areas: list[BaseGeometry] = field(default_factory=list)
-
-
 def _import_one(report: ImportReport, paired: Pair, replace: bool) -> None:
     with open_ref(report.project, paired.ref) as image:
         frames, (height, width) = image.frames, image.info.sizes[3:]
     if paired.frame and paired.frame not in frames:
         raise MiaError(f"{paired.path}: its image {paired.ref.key} has no frame {paired.frame}")
-    found: dict[str, _Found] = {}
+    found: dict[str, Found] = {}
     if paired.frame or len(frames) == 1:
-        found[paired.frame or frames[0]] = _Found()
+        found[paired.frame or frames[0]] = Found()
     features = _features(paired.path, (height, width))
     for number, feature in enumerate(features, 1):
         try:
             frame = paired.frame or _frame(feature, frames)
-            _take(feature, found.setdefault(frame, _Found()), (height, width))
+            _take(feature, found.setdefault(frame, Found()), (height, width))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             report.problems.append(f"{paired.path}: feature {number} of {len(features)} was left out: {error}")
     first = report.project.classes[0].name
     names = {item.label_class for each in found.values() for item in each.objects}
     report.add_classes(sorted(names - {""}))
     for frame, each in found.items():
-        labels = _frame_labels(each, (height, width), first)
+        labels = each.labels((height, width), first)
         report.put(paired.ref.key, frame, labels, replace=replace, text=f"import {paired.path.name}")
 
 
@@ -161,7 +152,7 @@ def _frame(feature: Feature, frames: list[str]) -> str:
     return name
 
 
-def _take(feature: Feature, found: _Found, size: tuple[int, int]) -> None:
+def _take(feature: Feature, found: Found, size: tuple[int, int]) -> None:
     """Sort a feature into the objects or areas of its frame.
 
     Raises
@@ -178,9 +169,7 @@ def _take(feature: Feature, found: _Found, size: tuple[int, int]) -> None:
             found.areas.append(area_of(part)[0])
             continue
         item = object_of(part)
-        left, top, right, bottom = item.geometry.bounds
-        if right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]:
-            raise ValueError(f"it lies outside the image, at x {left:g} to {right:g}, y {top:g} to {bottom:g}")
+        check_inside(item.geometry, size)
         stated = (feature.get("properties") or {}).get("source")
         source = str(stated) if stated in ("manual", "accepted", "corrected") else "imported"
         found.objects.append(replace(item, source=source))
@@ -204,20 +193,6 @@ def _simple(geometry: Any) -> Iterator[Feature]:
             yield geometry_to_json(shapely.MultiPolygon(outlines) if len(outlines) > 1 else outlines[0])
     else:
         yield dict(geometry)
-
-
-def _frame_labels(found: _Found, size: tuple[int, int], first_class: str) -> FrameLabels:
-    """Objects keep the ids they have where these are free; the others get new ones."""
-    taken: set[int] = set()
-    kept: list[LabelObject] = []
-    unnamed: list[LabelObject] = []
-    for item in found.objects:
-        (unnamed if item.id == 0 or item.id in taken else kept).append(item)
-        taken.add(item.id)
-    start = max(taken, default=0) + 1
-    objects = [*kept, *(replace(item, id=number) for number, item in enumerate(unnamed, start))]
-    objects = [item if item.label_class else replace(item, label_class=first_class) for item in objects]
-    return replace(FrameLabels.of(*size, objects), areas=tuple(found.areas))
 
 
 # ---- export ----------------------------------------------------------------------------------------------------------

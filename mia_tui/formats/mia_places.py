@@ -22,6 +22,15 @@ FOLDERS = {
 }
 """Task -> name of the label folder."""
 
+BACKGROUND = "background"
+"""The class of an image that the original numbers 0. In the other tasks 0 marks annotated regions instead."""
+
+
+def class_names(project: Project) -> list[str]:
+    """Names of the classes that are numbered 1, 2, ... in files of the original."""
+    names = [entry.name for entry in project.classes]
+    return [name for name in names if name != BACKGROUND] if project.task == "classification" else names
+
 
 @dataclass(frozen=True)
 class Slot:

@@ -9,7 +9,8 @@ from mia_tui.errors import MiaError
 from mia_tui.project import IMAGE_SUFFIXES, PREDICT_PREFIX, ImageRef, Project, natural_key
 
 _FRAME = re.compile(r"image|t\d{4,}z\d{4,}")
-_CELLPOSE = re.compile(r"_(cp_)?(masks?|labels?)$")
+_ENDING = re.compile(r"_((cp_)?(masks?|labels?)|rois?|RoiSet)$")
+_SUFFIXES = frozenset({*IMAGE_SUFFIXES, ".geojson", ".json", ".zip", ".roi", ".csv"})
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ def pair(project: Project, source: Path, split: str, suffixes: frozenset[str], *
 
     A file belongs to an image when its path below `source` without its suffix is the image's key, with or without the
     key's own suffix: `a/x.tif` and `a/x.png.tif` both fit the image `a/x.png`. For a series of frames it may also be
-    a folder. Only when no file fits, the endings that Cellpose gives (`_masks`, `_cp_masks`, `_mask`, `_label(s)`)
-    are taken off the files' names. An image never is its own file. With `per_frame` also `<key>/<frame>.<suffix>`
-    fits, the layout of the folder labels/ of a project.
+    a folder. Only when no file fits, the endings that Cellpose and ImageJ give (`_masks`, `_cp_masks`, `_mask`,
+    `_label(s)`, `_roi(s)`, `_RoiSet`) are taken off the files' names. An image never is its own file. With `per_frame`
+    also `<key>/<frame>.<suffix>` fits, the layout of the folder labels/ of a project.
 
     Raises
     ------
@@ -57,8 +58,10 @@ def pair(project: Project, source: Path, split: str, suffixes: frozenset[str], *
     files = dict(_candidates(refs, source, suffixes))
     found = _pair_by(refs, files, lambda name: name, per_frame)
     if not found.pairs and not found.problems:
-        found = _pair_by(refs, files, lambda name: _CELLPOSE.sub("", name), per_frame)
-        found.note = "no file has exactly an image's name: _mask, _masks, _cp_masks, _label and _labels were taken off"
+        found = _pair_by(refs, files, lambda name: _ENDING.sub("", name), per_frame)
+        found.note = (
+            "no file has exactly an image's name: endings such as _masks, _cp_masks, _labels and _rois were taken off"
+        )
     if not found.pairs and not found.problems:
         example = f" (such as {next(iter(files.values())).name})" if files else ""
         raise MiaError(
@@ -92,7 +95,7 @@ def _plain(key: str) -> str:
 
 def _stem(name: str) -> str:
     path = PurePosixPath(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in (*IMAGE_SUFFIXES, ".geojson", ".json") else name
+    return path.with_suffix("").as_posix() if path.suffix.lower() in _SUFFIXES else name
 
 
 def _pair_by(refs: list[ImageRef], files: dict[str, Path], clean: Callable[[str], str], per_frame: bool) -> Pairs:
@@ -129,6 +132,33 @@ class _Names:
     def of(self, stem: str, path: Path) -> list[ImageRef]:
         fitting = [self._by_key[stem]] if stem in self._by_key else self._by_stem.get(stem, [])
         return [ref for ref in fitting if ref.path != path]
+
+
+class ImageNames:
+    """Which images a name in a table or list means.
+
+    The image with exactly that key; else all whose key ends with the name or the other way round, folder by folder;
+    else all that have the same base name.
+    """
+
+    def __init__(self, refs: list[ImageRef]) -> None:
+        self._by_key = {name: ref for ref in refs for name in (ref.key, _plain(ref.key))}
+        self._by_base: dict[str, list[ImageRef]] = {}
+        for ref in refs:
+            self._by_base.setdefault(PurePosixPath(ref.key).name, []).append(ref)
+
+    def of(self, name: str) -> list[ImageRef]:
+        """All images that the name may mean."""
+        name = name.strip().replace("\\", "/").removeprefix("./")
+        if name in self._by_key:
+            return [self._by_key[name]]
+        same_base = self._by_base.get(PurePosixPath(name).name, [])
+        ends = [
+            ref
+            for ref in same_base
+            if f"/{name}".endswith(f"/{_plain(ref.key)}") or f"/{_plain(ref.key)}".endswith(f"/{name}")
+        ]
+        return ends or same_base
 
 
 def _settle(refs: list[ImageRef], chosen: dict[tuple[str, str], list[Path]], pairs: Pairs) -> None:

@@ -148,6 +148,19 @@ def checked_destination(project: Project, dest: Path) -> Path:
     return dest
 
 
+def checked_file(project: Project, dest: Path, name: str) -> Path:
+    """The one file to export into: `dest` itself when it has the suffix of `name`, else the file `name` in it.
+
+    Raises
+    ------
+    MiaError
+        As `checked_destination`.
+    """
+    if dest.suffix.lower() == Path(name).suffix and not dest.is_dir():
+        return checked_destination(project, dest.parent) / dest.name
+    return checked_destination(project, dest) / name
+
+
 def shown(labels: FrameLabels, source: str) -> FrameLabels:
     """The frame without the predictions that a person rejected."""
     if source == "labels" or not labels.rejected:

@@ -33,7 +33,7 @@ def spline(points: ArrayLike, shape: Shape) -> BaseGeometry | None:
     """
     through = np.array(points, np.float64).reshape(-1, 2)
     through = through[np.isfinite(through).all(axis=1)]
-    through = through[(through != np.roll(through, 1, axis=0)).any(axis=1)]
+    through = through[np.hypot(*(through - np.roll(through, 1, axis=0)).T) > 1e-6]
     if len(through) < 3:
         return None
     from scipy.interpolate import CubicSpline
@@ -47,7 +47,7 @@ def spline(points: ArrayLike, shape: Shape) -> BaseGeometry | None:
         knots = (parameter[:-1, None] + np.diff(parameter)[:, None] * share).ravel()
         dense = curve(knots)
         sag = dense[1::2] - (dense[::2] + np.roll(dense[::2], -1, axis=0)) / 2
-        if np.hypot(*sag.T).max() < FLAT or pieces * len(through) > 4000:
+        if np.hypot(*sag.T).max() < FLAT or pieces * len(through) > 2000:
             return valid(polygon(dense[::2, ::-1]), shape)
         pieces *= 2
 

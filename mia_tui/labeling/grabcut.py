@@ -59,7 +59,8 @@ def outline_of_extremes(image: NDArray[np.generic], points: Sequence[Point]) -> 
     agree = both is not None and either is not None and both.area >= AGREE * either.area
     proposal = cut if agree else curve
     rungs = [rung for rung in (both, proposal, either) if rung is not None]
-    rungs = [rung for rung in rungs if rung is proposal or not rung.equals(proposal)]
+    # Half a pixel is nothing to see, so no rung of its own.
+    rungs = [rung for rung in rungs if rung is proposal or abs(rung.area - proposal.area) > 0.5]
     return Ladder(tuple(rungs), next(number for number, rung in enumerate(rungs) if rung is proposal))
 
 

@@ -34,25 +34,17 @@ class Ladder:
         return self.rungs[self.best]
 
 
-def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window, step: float = 1.0) -> Ladder | None:
+def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window) -> Ladder | None:
     """A ladder of masks of a window that grow from one to the next; None when all are empty.
 
-    What one mask has and a later one lacks is added to the later one, so that the rungs are nested. From the best rung
-    on, down and up, a rung is left out unless its area differs from its neighbour's by a factor of `step` or more.
+    What one mask has and a later one lacks is added to the later one, so that the rungs are nested.
     """
     nested = np.logical_or.accumulate(np.stack(masks), axis=0)
     areas = nested.sum(axis=(1, 2))
     if not areas[-1]:
         return None
-    best = max(best, int((areas > 0).argmax()))
-    kept = [best]
-    for number in range(best - 1, -1, -1):
-        if areas[number] and areas[kept[0]] > areas[number] and areas[kept[0]] >= step * areas[number]:
-            kept.insert(0, number)
-    chosen = len(kept) - 1
-    for number in range(best + 1, len(masks)):
-        if areas[number] > areas[kept[-1]] and areas[number] >= step * areas[kept[-1]]:
-            kept.append(number)
+    kept = np.flatnonzero(np.diff(areas, prepend=0))
+    chosen = max(int(np.searchsorted(kept, best, side="right")) - 1, 0)
     rungs = (window.outline(nested[number]) for number in kept)
     return Ladder(tuple(rung for rung in rungs if rung is not None), chosen)
 

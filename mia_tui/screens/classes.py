@@ -191,8 +191,8 @@ class ClassesScreen(ModalScreen[Project]):
     def action_close(self) -> None:
         if self._work.waiting:
             self.app.bell()
-            return
-        self.dismiss(self.project)
+        elif self.is_current:  # not with a second key, typed before it was closed
+            self.dismiss(self.project)
 
     def action_add(self) -> None:
         self._add("")

@@ -185,6 +185,8 @@ class ImageScreen(MiaScreen):
         return self._reader.read(request)
 
     def _loaded(self, request: "FrameRequest", shown: "ShownFrame") -> None:
+        if not self.query(ImageCanvas):  # the screen is being closed
+            return
         before = self.shown
         self.shown = shown
         if before is None or before.request.key != request.key:
@@ -196,6 +198,8 @@ class ImageScreen(MiaScreen):
         self.refresh_bindings()
 
     def _not_loaded(self, request: "FrameRequest", error: MiaError) -> None:
+        if not self.query(ImageCanvas):
+            return
         self.shown = None
         self.canvas.show(None)
         self.canvas.set_hint(str(error))

@@ -123,4 +123,5 @@ class GoScreen(ModalScreen[str | None]):
         event.stop()
         event.prevent_default()
         chosen = next((p.name for p in PLACES if event.key in (p.letter, p.key)), None)
-        self.dismiss(None if chosen is None else f"go_{chosen}")
+        if self.is_current:  # not with a second key, typed before it was closed
+            self.dismiss(None if chosen is None else f"go_{chosen}")

@@ -59,7 +59,7 @@ def opened(desk: Desk, *, key: str = KEY, model: str | None = None, view: View =
 def propose(desk: Desk, geometries: Iterable, *, classes: str = "") -> None:
     """Put proposals on the desk, with scores 0.1, 0.2, …"""
     found = [Candidate(i, shape, classes, i / 10) for i, shape in enumerate(geometries, 1)]
-    desk.candidates = Proposed(found, "test", desk._time)
+    desk.candidates = Proposed(found, "test", desk.time)
 
 
 def press(desk: Desk, *keys: str) -> str:

@@ -131,6 +131,20 @@ def test_tab_reaches_objects_that_lie_on_each_other(project) -> None:
     assert seen == set(range(1, 17))
 
 
+def test_the_cursor_covers_no_letter(points) -> None:
+    """The chosen object has the cursor in its middle; points have no room of their own."""
+    desk = at_desk(points)
+    propose(desk, [shapely.Point(20.5, 20.5), shapely.Point(30.5, 20.5), shapely.Point(60.5, 40.5)])
+    for place in ((20, 20), (20, 30), (40, 60)):
+        desk.cursor = place
+        press(desk, "'")
+        hints = desk.sketch().hints
+        assert len(hints) == 3
+        cells = set().union(*cells_of(hints, desk.view))
+        assert desk.view.to_cell(place[0] + 0.5, place[1] + 0.5) not in cells
+        press(desk, "escape")
+
+
 def test_typing_narrows_backspace_widens_and_wrong_letters_are_said(project) -> None:
     desk = at_desk(project)
     propose(desk, [shapely.box(x, y, x + 1, y + 1) for y in range(2, 58, 4) for x in range(4, 84, 8)])

@@ -73,6 +73,12 @@ class Candidates(Protocol):
     def number_of(self, item: LabelObject) -> int | None:
         """The candidate that a label came from."""
 
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        """Other outlines of a candidate, decided on or not, none of them over other labels.
+
+        The first ladder holds smaller and larger ones, the others are of other shapes.
+        """
+
     def histories(self) -> list[History]:
         """Undo steps beside those of the labels."""
 
@@ -134,8 +140,15 @@ class Proposed:
 
     travels = False
 
-    def __init__(self, candidates: Iterable[Candidate], origin: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        candidates: Iterable[Candidate],
+        origin: str,
+        clock: Callable[[], float],
+        ladders: Callable[[int, FrameLabels], tuple[Ladder, ...]] | None = None,
+    ) -> None:
         self._clock = clock
+        self._ladders = ladders
         self.candidates = {candidate.number: candidate for candidate in candidates}
         self.origin = origin
         self.rejections = Rejections()
@@ -162,6 +175,9 @@ class Proposed:
     def reject(self, numbers: Iterable[int], labels: FrameLabels) -> None:
         self.rejections.done.append((self._clock(), frozenset(numbers)))
         self.rejections.undone.clear()
+
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        return () if self._ladders is None else self._ladders(number, labels)
 
     def number_of(self, item: LabelObject) -> int | None:
         return next((number for number, taken in self._taken.items() if taken == item.id), None)
@@ -228,6 +244,9 @@ class Predicted:
         if any(store.frame.objects.get(item.id) != item for item in meant):
             raise MiaError(f"{self._path} has changed since the image was opened. Open the image again to go on.")
         store.reject([item.id for item in meant])
+
+    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+        return ()
 
     def number_of(self, item: LabelObject) -> int | None:
         model, _, number = (item.origin or "").rpartition("#")

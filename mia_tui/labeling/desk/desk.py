@@ -103,6 +103,9 @@ class Desk:
         self.modes: list[Mode] = []
         self.ladders: dict[Ref, Ladder] = {}
         self._without_ladder: set[Ref] = set()
+        self._predicted: Predicted | None = None
+        self.scratch: dict[Any, Any] = {}
+        """What proposals and tools keep as long as the frame is open."""
         self.count: int | None = None
         self.asked: int | None = None
         """The count that was typed before the action that is being done."""
@@ -147,18 +150,18 @@ class Desk:
         path, size = self.project.labels_path(key, name), (plane.shape[-2], plane.shape[-1])
         colors = class_colors(self.project)
         try:
-            store = FrameStore(path, *size, colors=colors, clock=self._time)
+            store = FrameStore(path, *size, colors=colors, clock=self.time)
         except LockedError as error:
             store = FrameStore(path, *size, colors=colors, read_only=True)
             self.read_only = str(error)
         self.frame = OpenFrame(key, name, plane, rgb, store, tuple(frames) or (name,))
         if model is not None:
-            self.candidates = Predicted(self.project, model, key, name, size, self._time)
+            self.candidates = self._predicted = Predicted(self.project, model, key, name, size, self.time)
         # What follows is later than all that was done here, even where a clock was set back.
         times = [time for history in self._histories() for time in (history.undo_time, history.redo_time)]
         self._pressed, self._overtaken = max(self._pressed, *times), set()
 
-    def _time(self) -> float:
+    def time(self) -> float:
         """Seconds since the epoch at which the key came: all edits that it makes are one step for `undo`."""
         return self._pressed
 
@@ -167,9 +170,9 @@ class Desk:
         while self.modes:
             self.leave()
         frame, candidates = self.frame, self.candidates
-        self.frame = self.candidates = self.current = self._pending = None
+        self.frame = self.candidates = self._predicted = self.current = self._pending = None
         self.read_only = ""
-        self.ladders = {}
+        self.ladders, self.scratch = {}, {}
         self._without_ladder = set()
         self.__dict__.pop("image", None)
         try:
@@ -494,8 +497,35 @@ class Desk:
     def ladder_of(self, ref: Ref) -> Ladder | None:
         """The nested outlines of an object, when it has some and still has one of them."""
         item = self.find(ref)
+        if item is None or ref in self._without_ladder:
+            return None
         ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
-        return ladder if ladder is not None and item is not None and ref not in self._without_ladder else None
+        return ladder if ladder is not None else next(iter(self.shapes_of(ref)), None)
+
+    def shapes_of(self, ref: Ref) -> tuple[Ladder, ...]:
+        """All outlines that a proposal can have, whatever has become of it."""
+        item = self.find(ref)
+        if item is None or self.candidates is None:
+            return ()
+        number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
+        return () if number is None else self.candidates.ladders(number, self.labels)
+
+    def label_from(self, number: int) -> int | None:
+        """The label that came from a candidate."""
+        if self.candidates is None:
+            return None
+        numbers = ((item.id, self.candidates.number_of(item)) for item in self.labels.objects.values())
+        return next((label_id for label_id, found in numbers if found == number), None)
+
+    def take_candidates(self, candidates: Candidates | None) -> None:
+        """Put other candidates on the desk; None brings back the model's predictions, if there are any."""
+        if self.candidates is not None and self.candidates is not self._predicted:
+            self.candidates.close()
+        self.candidates = candidates or self._predicted
+        self._pending = None
+        self._without_ladder = {ref for ref in self._without_ladder if ref.kind == "label"}
+        self.ladders = {ref: ladder for ref, ladder in self.ladders.items() if ref.kind == "label"}
+        self.forget_gone()
 
     def forget_ladder(self, ref: Ref) -> None:
         """The outline of an object has become another than those of its ladder."""

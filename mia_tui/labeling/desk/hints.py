@@ -59,15 +59,16 @@ def codes(count: int, letters: str = LETTERS) -> list[str]:
     return [*short, *long][:count]
 
 
-def place_hints(targets: Sequence[Target], view: Viewport) -> list[Hint]:
+def place_hints(targets: Sequence[Target], view: Viewport, cursor: tuple[float, float] | None = None) -> list[Hint]:
     """Letters for up to `AT_ONCE` of the targets in view, in their order; the first ones get the short codes.
 
     Every hint stands on cells of its own: where two would meet, the later one moves to a free place inside the box of
-    its target, and is left out when there is none: for the next page.
+    its target, and is left out when there is none: for the next page. The cell of the cursor, (y, x), is left free: its
+    sign would cover a letter.
     """
     seen = [target for target in targets if _in_view(target.place, view)]
     names = codes(min(len(seen), AT_ONCE))
-    taken: set[tuple[int, int]] = set()
+    taken: set[tuple[int, int]] = set() if cursor is None else {view.to_cell(*cursor)}
     hints: list[Hint] = []
     for target in seen:
         if len(hints) == len(names):

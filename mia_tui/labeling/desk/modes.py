@@ -119,11 +119,11 @@ class HintMode(Mode):
     def _next_page(self, desk: "Desk") -> None:
         """Letters for those that had none yet; when all had some, for the first ones again."""
         self.typed = ""
-        targets = list(self.targets(desk))
-        self.hints = place_hints([target for target in targets if target not in self._shown], desk.view)
+        targets, cursor = list(self.targets(desk)), (desk.cursor[0] + 0.5, desk.cursor[1] + 0.5)
+        self.hints = place_hints([target for target in targets if target not in self._shown], desk.view, cursor)
         if not self.hints and self._shown:
             self._shown = set()
-            self.hints = place_hints(targets, desk.view)
+            self.hints = place_hints(targets, desk.view, cursor)
         self._shown |= {hint.target for hint in self.hints}
 
     def key(self, desk: "Desk", key: str) -> bool:

@@ -3,18 +3,17 @@
 import numpy as np
 import shapely
 
-from mia_tui.labeling.objects import LabelObject
 from mia_tui.project import Project
-from mia_tui.screens.frames import UNKNOWN_CLASS, ShownFrame, class_colors
-from mia_tui.widgets.mosaic import Layer, trace
+from mia_tui.screens.frames import UNKNOWN_CLASS, class_colors
+from mia_tui.widgets.canvas.overlay import trace
+from mia_tui.widgets.canvas.scene import Layer
 
 
-def border(shown: ShownFrame, project: Project, label: str | None, predicted: LabelObject | None) -> tuple[Layer, ...]:
-    """The border of the image in the colour of its class; dashed in that of the prediction while it has none."""
-    name = label if label is not None else predicted.label_class if predicted is not None else None
+def border(size: tuple[int, int], project: Project, name: str | None, *, dashed: bool) -> tuple[Layer, ...]:
+    """The border of an image of `size` (height, width) in the colour of a class; nothing without one."""
     if name is None:
         return ()
-    height, width = shown.pyramid.size
+    height, width = size
     color = class_colors(project).get(name, UNKNOWN_CLASS)
     outline = trace([shapely.box(0, 0, width, height)])
-    return (Layer(outline, np.array([color], np.uint8), np.array([label is None]), np.array([True])),)
+    return (Layer(outline, np.array([color], np.uint8), np.array([dashed]), np.array([True])),)

@@ -14,16 +14,20 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.css.query import NoMatches
 from textual.events import Resize
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
+from mia_tui.project import PREDICT_PREFIX
 from mia_tui.screens.labeling.class_text import progress_line
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.canvas import PLAIN, strips
+from mia_tui.widgets.canvas.cells import TABLE, TRUECOLOR, Cells, differences, strips
+from mia_tui.widgets.canvas.compositor import write_only_changes
+from mia_tui.widgets.canvas.widget import PLAIN
 from mia_tui.widgets.choose import ChooseScreen
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -99,18 +103,30 @@ def _doubt(item: "LabelObject") -> float:
 
 
 class ContactSheet(Widget, can_focus=True):
-    """Finished lines of cells, or a hint."""
+    """Cells that are drawn already, or a hint. Only what differs is written."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "ContactSheet { width: 1fr; height: 1fr; background: $background; color: $foreground; }"
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: list[Strip] = []
+        self._cells: Cells | None = None
+        self._lines: Sequence[Strip] = []
         self._hint = "Reading pictures …"
 
-    def show(self, lines: list[Strip], hint: str = "") -> None:
-        self._lines, self._hint = lines, hint
-        self.refresh()
+    def show(self, cells: "Cells | None", hint: str = "") -> None:
+        """Show cells, or without any the hint."""
+        before, self._cells, self._hint = self._cells, cells, hint
+        if cells is None:
+            self.refresh()
+            return
+        depth = TRUECOLOR if self.app.console.color_system == "truecolor" else TABLE
+        self._lines = strips(cells, depth=depth, mono=self.rich_style if self.app.no_color else None)
+        spans = differences(before, cells)
+        if spans is None:
+            self.refresh()
+        elif spans:
+            self.refresh(*(Region(first, row, end - first, 1) for row, first, end in spans))
 
     def on_resize(self, _event: Resize) -> None:
         screen = self.screen
@@ -119,9 +135,9 @@ class ContactSheet(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if self._hint and y == self.size.height // 2:
+        if self._cells is None and y == self.size.height // 2:
             return Strip([Segment(self._hint.center(width)[:width], self.rich_style)], width)
-        if self._hint or y >= len(self._lines):
+        if self._cells is None or y >= len(self._lines):
             return Strip.blank(width, PLAIN)
         return self._lines[y].adjust_cell_length(width, PLAIN)
 
@@ -160,6 +176,7 @@ class SheetScreen(MiaScreen):
 
     def __init__(self, owner: "ClassifyScreen") -> None:
         super().__init__()
+        write_only_changes(self)
         self._owner = owner
         self._subject = Subject("open")
         self._members: list[Place] = []
@@ -170,9 +187,9 @@ class SheetScreen(MiaScreen):
         self._reader: Newest[_Wish, dict[Place, Any]] = Newest(self, self._read, self._have_read)
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="subject", classes="line")
+        yield Line(id="subject", classes="line")
         yield ContactSheet()
-        yield Static(id="progress", classes="line")
+        yield Line(id="progress", classes="line")
 
     def on_mount(self) -> None:
         self.query_one(ContactSheet).focus()
@@ -224,9 +241,11 @@ class SheetScreen(MiaScreen):
             if place in self._pictures:
                 continue
             try:
-                found[place] = thumbnail(wish.project, wish.project.image(place.key), *place.plane, wish.size)
+                ref = wish.project.image(place.key)
+                found[place] = thumbnail(wish.project, ref, *place.plane, wish.size)
             except MiaError as error:
-                found[place] = str(error)
+                root = wish.project.roots["predict" if place.key.startswith(PREDICT_PREFIX) else "train"]
+                found[place] = str(error).replace(f"{root}/", "")
             if time.monotonic() > deadline:
                 break
         return found
@@ -263,13 +282,13 @@ class SheetScreen(MiaScreen):
         if self._grid is None:
             return
         from mia_tui.screens.labeling.sheet_picture import draw
+        from mia_tui.widgets.canvas.painter import painter_of
 
         if not self._page.places:
-            sheet.show([], "No images here. tab shows another class, v the single image.")
+            sheet.show(None, "No images here. tab shows another class, v the single image.")
         else:
-            mono = sheet.rich_style if self.app.no_color else None
-            void = sheet.background_colors[1].rgb
-            sheet.show(strips(draw(self._grid, self._tiles(), void, mono=mono is not None), mono=mono))
+            painter = painter_of(self._owner.canvas.glyphs, mono=bool(self.app.no_color))
+            sheet.show(draw(self._grid, self._tiles(), sheet.background_colors[1].rgb, painter))
         self._update_lines()
 
     def _tiles(self) -> "list[Tile]":
@@ -290,7 +309,8 @@ class SheetScreen(MiaScreen):
             found = self._pictures.get(place)
             note = "…" if found is None else found if isinstance(found, str) else ""
             picture = None if found is None or isinstance(found, str) else found
-            tiles.append(Tile(hint, text, color, place in self._page.marked, picture, note))
+            cross = "x" if self._owner.canvas.glyphs == "ascii" else "✗"
+            tiles.append(Tile(hint, text, color, place in self._page.marked, cross, picture, note))
         return tiles
 
     def _update_lines(self) -> None:
@@ -303,8 +323,8 @@ class SheetScreen(MiaScreen):
         marked = len(self._page.marked)
         parts += [f"✗ {marked} marked: a digit re-classes them   "] if marked else []
         parts += [self._enter_text()]
-        self.query_one("#subject", Static).update(Content.assemble(*parts))
-        self.query_one("#progress", Static).update(
+        self.query_one("#subject", Line).update(Content.assemble(*parts))
+        self.query_one("#progress", Line).update(
             progress_line(owner.labels.values(), owner.work.unsaved, "", None).append("   " + self._keys_text())
         )
         self.set_title_note(owner.pace.text("image"))
@@ -336,6 +356,8 @@ class SheetScreen(MiaScreen):
             return "Nothing is marked. The letters mark pictures."
         if action_id == "take" and self._subject.kind == "open" and self._owner.sticky is None:
             return "Which class does the rest get? Press its digit first."
+        if action_id == "take" and any(place not in self._pictures for place in self._page.places):
+            return "The pictures are still being read."
         return super().disabled_reason(action_id)
 
     def help_rows(self) -> list[tuple[Action, str | None]]:
@@ -399,7 +421,7 @@ class SheetScreen(MiaScreen):
         name, page = self._name_for_rest(), self._page
         if self._subject.kind != "labelled" and name is not None:
             rest = [p for p in page.places if p not in page.marked and p not in page.settled]
-            rest = [p for p in rest if self._owner.labels.get(p) is None]
+            rest = [p for p in rest if self._owner.labels.get(p) is None and not isinstance(self._pictures[p], str)]
             if rest:
                 self._owner.decide(rest, name, f"sheet of {name}" if len(rest) > 1 else "")
         self._turn(1, taken=True)
@@ -447,10 +469,11 @@ class SheetScreen(MiaScreen):
         self._owner.action_redo()
 
     def action_sheet(self) -> None:
-        self.dismiss()
+        if self.is_current:  # not with a second key, typed before it was closed
+            self.dismiss()
 
     def action_back(self) -> None:
-        self.dismiss()
+        self.action_sheet()
 
 
 def _import_picture() -> Any:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.css.query import NoMatches
-from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, ImageScreen
 from mia_tui.screens.labeling.class_text import class_line, counts_line, progress_line
 from mia_tui.screens.labeling.pace import Pace
-from mia_tui.widgets.canvas import ImageCanvas
+from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.choose import ChooseScreen
 from mia_tui.widgets.in_order import InOrder
+from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class ClassifyScreen(ImageScreen):
         Action("clear", "x,backspace", "Clear", "Class", show=True, more="Take the class away"),
         Action("undo", "u", "Undo", "Class", show=True, more="Undo, over all images and sessions"),
         Action("redo", "U,ctrl+r", "Redo", "Class"),
-        Action("next", "n,space", "Next", "Images", show=True, more="Next image"),
-        Action("previous", "p", "Previous", "Images", more="Previous image"),
-        Action("next_open", "N", "Next unlabelled", "Images", show=True),
-        Action("previous_open", "P", "Previous unlabelled", "Images"),
+        Action("next", "n,space", "Next", "Images", show=True, more="Next image", method="step", args=(1,)),
+        Action("previous", "p", "Previous", "Images", more="Previous image", method="step", args=(-1,)),
+        Action("next_open", "N", "Next unlabelled", "Images", show=True, method="step_open", args=(1,)),
+        Action("previous_open", "P", "Previous unlabelled", "Images", method="step_open", args=(-1,)),
         Action("folder", "F", "Folder", "Many", show=True, more="All unlabelled images of this folder: the last class"),
         Action("folder_all", "ctrl+f", "The same, replacing the classes that are there", "Many"),
         Action("stack", "S", "All unlabelled frames of this image: the last class", "Many"),
@@ -85,14 +85,15 @@ class ClassifyScreen(ImageScreen):
         self._locked = False
         self._keys: dict[str, str] = {}
         self._sheet: SheetScreen | None = None
+        self._border: tuple[Any, tuple[Any, ...]] | None = None
         self._wanted: str | None = None
 
     def compose_body(self) -> ComposeResult:
-        yield Static(id="info", classes="line", markup=False)
+        yield Line(id="info", classes="line", markup=False)
         yield ImageCanvas("Looking for images …")
-        yield Static(id="class", classes="line")
-        yield Static(id="counts", classes="line")
-        yield Static(id="progress", classes="line")
+        yield Line(id="class", classes="line")
+        yield Line(id="counts", classes="line")
+        yield Line(id="progress", classes="line")
 
     def on_mount(self) -> None:
         self.work = InOrder(self.app, self._failed, self.update_lines)
@@ -101,8 +102,10 @@ class ClassifyScreen(ImageScreen):
         self.canvas.show_cursor = False
 
     def enter(self, *_args: Any, **context: Any) -> None:
-        """`key`: show this image. What is on disk is read again."""
+        """`key`: show this image; `model`: with its predictions ("": the newest). What is on disk is read again."""
         self._wanted = context.get("key", self._wanted)
+        if "model" in context:
+            self._model = context["model"] or None
         if self._desk is not None:
             self.action_refresh()
 
@@ -188,6 +191,22 @@ class ClassifyScreen(ImageScreen):
         if place in self.places:
             self._show(self.places.index(place))
 
+    def step(self, step: int) -> None:
+        if 0 <= self._at + step < len(self.places):
+            self._show(self._at + step)
+        else:
+            self.say("This is the last image." if step > 0 else "This is the first image.")
+
+    def step_open(self, step: int) -> None:
+        """To the next image without a class in this direction."""
+        index = self._at + step
+        while 0 <= index < len(self.places):
+            if self.labels.get(self.places[index]) is None:
+                self._show(index)
+                return
+            index += step
+        self.say(f"No {'later' if step > 0 else 'earlier'} image is unlabelled.")
+
     def frame_shown(self, shown: "ShownFrame") -> None:
         place = self.place
         if place is not None and (shown.request.key, shown.name) == (place.key, place.frame):
@@ -207,19 +226,24 @@ class ClassifyScreen(ImageScreen):
         place = self.place
         if place is None or (shown.request.key, shown.name) != (place.key, place.frame):
             return (), (), None
-        return border(shown, self.project, self.labels.get(place), self.predictions.get(place)), (), None
+        size, label, predicted = shown.pyramid.size, self.labels.get(place), self.predictions.get(place)
+        name = label or (predicted.label_class if predicted is not None else None)
+        key = (size, name, label is None, self.project.classes)
+        if self._border is None or self._border[0] != key:  # the same object while it is the same: not painted again
+            self._border = key, border(size, self.project, name, dashed=label is None)
+        return self._border[1], (), None
 
     def update_lines(self) -> None:
         try:
-            info = self.query_one("#info", Static)
+            info = self.query_one("#info", Line)
             info.update(self.info_text(info.content_size.width))
             place, project = self.place, self.project
             predicted = self.predictions.get(place) if place is not None else None
             label = self.labels.get(place) if place is not None else None
-            self.query_one("#class", Static).update(class_line(project, place, label, predicted, self._locked))
-            self.query_one("#counts", Static).update(counts_line(project, self.labels.values()))
+            self.query_one("#class", Line).update(class_line(project, place, label, predicted, self._locked))
+            self.query_one("#counts", Line).update(counts_line(project, self.labels.values()))
             pace = self.pace.text("image")
-            self.query_one("#progress", Static).update(
+            self.query_one("#progress", Line).update(
                 progress_line(self.labels.values(), self.work.unsaved, pace, self.sticky)
             )
         except (NoMatches, MiaError):  # the screen is being closed
@@ -330,6 +354,7 @@ class ClassifyScreen(ImageScreen):
         if decision is not None and decision.edits:
             self.say(f"{words}: {decision.text}.")
             places = [place for place, _ in decision.edits]
+            self.pace.labelled(-len(places) if words == "Taken back" else len(places))
             if len(places) == 1:
                 self.show_place(places[0])
             if self._sheet is not None:

@@ -23,10 +23,11 @@ class Pace:
         self.keys += 1
 
     def labelled(self, count: int) -> None:
+        """So many labels were made; less than 0 when they were taken back."""
         self.labels += count
 
     def text(self, what: str) -> str:
         """Keys and seconds per label; "" before the first."""
-        if not self.labels:
+        if self.labels <= 0:
             return ""
         return f"{self.keys / self.labels:.1f} keys {self.seconds / self.labels:.1f} s per {what}"

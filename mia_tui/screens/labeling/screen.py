@@ -1,6 +1,7 @@
 """Labelling outlines and points over the image. The desk (`labeling/desk`) takes the keys; this screen shows it."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_AFTER_S = 0.15
 """A key whose work takes longer than this is said to be worked on."""
+LEAVE_S, SETTLE_S = 2.0, 5.0
+"""How long keys wait for another screen to come, and quitting for an image that keys were typed ahead for."""
+COMMON_IDS = frozenset(action.id for action in COMMON)
 
 
 LEAVE = Action("leave", "escape", "Leave", "General")
@@ -56,7 +60,7 @@ def _wrong_score(text: str) -> str | None:
 
 def _look(action: Action) -> Action:
     """The look actions with keys that labelling does not need: digits are classes here."""
-    keys = {"darker": "left_parenthesis", "brighter": "right_parenthesis", "channels_all": "alt+0"}
+    keys = {"darker": "alt+comma", "brighter": "alt+full_stop", "channels_all": "alt+0"}
     if action.id.startswith("channel_"):
         return replace(action, keys=f"alt+{action.keys}")
     return replace(action, keys=keys.get(action.id, action.keys))
@@ -100,8 +104,12 @@ class LabelScreen(ImageScreen):
         self._t = self._z = 0
         self._model: str | None = None
         self._wanted: dict[str, Any] = {}
-        self._queue: deque[str] = deque()
-        self._pumping = self._loading = False
+        self._queue: deque[Key] = deque()
+        self._pumping = self._leaving = False
+        self._loading = True  # until the first frame is on the desk, or there is none
+        self._awaited: tuple[str, int, int] | None = None
+        self._trouble = ""
+        self._stale = False
         self._busy = ""
         self._show_labels = True
         self._show_scores = False
@@ -151,17 +159,30 @@ class LabelScreen(ImageScreen):
             self.run_worker(self._close_desk(), group="label-close")
 
     async def settle(self) -> None:
-        """Wait until every edit is on disk and the label file is written."""
-        while self._pumping:
+        """Wait until every key typed so far is dealt with, every edit is on disk and the label file is written.
+
+        Raises
+        ------
+        MiaError
+            When the label file cannot be written; the edits are safe in its journal.
+        """
+        waited = 0.0
+        while self._pumping or (self._queue and self._loading and waited < SETTLE_S):
             await asyncio.sleep(0.01)
-        await self._close_desk()
+            waited += 0.01
+        if self._desk is not None:
+            await self._in_turn(self._desk.close)
 
     async def on_unmount(self) -> None:
         await self._close_desk()
 
     async def _close_desk(self) -> None:
-        if self._desk is not None:
-            await self._in_turn(self._desk.close)
+        """Take the frame off the desk; what went wrong with its file is said, the edits are in its journal."""
+        try:
+            if self._desk is not None:
+                await self._in_turn(self._desk.close)
+        except MiaError as error:
+            self.say(str(error), "error")
 
     async def _in_turn(self, do: Callable[[], T]) -> T:
         """Run something of the desk in a thread, when what runs there has ended: one thing at a time, in order."""
@@ -175,18 +196,22 @@ class LabelScreen(ImageScreen):
             desk, refs = await self._in_turn(self._make_desk)
         except MiaError as error:
             self.canvas.set_hint(str(error))
+            self._loading = False
+            self._pump()
             return
-        here = self._ref
+        first, here = self._desk is None, self._ref
         self._desk, self._refs = desk, refs
         if not refs:
             roots = ", ".join(str(root) for root in self.project.roots.values())
             self.canvas.set_hint(f"No images in {roots}.\nPut TIFF, PNG, JPEG or BMP files there.")
+            self._loading = False
+            self._pump()
             return
         keys = [ref.key for ref in refs]
         self._at = keys.index(here.key) if here is not None and here.key in keys else 0
         async with self._turn:  # a closing that is under way has ended
             closed = desk.frame is None
-        if self._wanted or (closed and not self._loading):
+        if self._wanted or (closed and (first or not self._loading)):
             self._open_wanted()
 
     def _make_desk(self) -> tuple["Desk", list[ImageRef]]:
@@ -196,6 +221,8 @@ class LabelScreen(ImageScreen):
         self._tracer = self._tracer or Tracer()
         if self._desk is not None and self._desk.project is self.project:
             return self._desk, self.project.images()
+        if self._desk is not None:
+            self._desk.close()
         return Desk(self.project, self.host.keymap, beside=self.actions()), self.project.images()
 
     @property
@@ -258,10 +285,18 @@ class LabelScreen(ImageScreen):
         self._at, self._t, self._z = index, t, z
         self._loading = True
         ref = self._refs[index]
+        self._awaited = ref.key, t, z
         self.canvas.set_hint(f"Reading {ref.key} …")
         self.ask(ref.key, t, z, None)
 
     def frame_shown(self, shown: "ShownFrame") -> None:
+        """It goes on the desk when it was waited for; with another contrast only, what is on the desk stays there."""
+        request = shown.request
+        if self._awaited != (request.key, request.t, request.z):
+            open_frame = None if self._desk is None else self._desk.frame
+            if self._loading or open_frame is None or open_frame.size == shown.pyramid.size:
+                return
+        self._awaited = None
         self._t, self._z = shown.t, shown.z
         self.run_worker(self._put_on_desk(shown), group="label-open")
 
@@ -269,10 +304,13 @@ class LabelScreen(ImageScreen):
         desk = self._desk
         if desk is None or shown is not self.shown:
             return
+        await self._close_desk()
         try:
             await self._in_turn(partial(self._open_frame, desk, shown))
+            self._trouble = ""
         except MiaError as error:
-            self.say(str(error), "error")
+            self._trouble = str(error)
+            self.say(self._trouble, "error")
         if desk.read_only:
             self.say(desk.read_only, "warning")
         self._loading = False
@@ -295,8 +333,8 @@ class LabelScreen(ImageScreen):
         self._from_end = False
 
     def frame_failed(self, request: "FrameRequest", error: MiaError) -> None:
-        self._loading = False
-        self._overlays = None
+        self._loading, self._awaited = False, None
+        self._overlays, self._trouble = None, str(error)
         if self._desk is not None:
             self.run_worker(self._close_desk(), group="label-close")
         self._queue.clear()
@@ -304,14 +342,18 @@ class LabelScreen(ImageScreen):
     # ---- keys -------------------------------------------------------------------------------------------------------
 
     def on_key(self, event: Key) -> None:
-        """Keys of the desk, in their order; those of the screen and the app go their own way unless some wait."""
-        desk = self._desk
-        if desk is None or not (self._pumping or self._loading or desk.knows(event.key)):
+        """All keys of desk and screen, one after another as they were typed; those that come too early wait."""
+        waits = self._pumping or self._leaving or self._loading or bool(self._queue)
+        if not (waits or self._knows(event.key)):
             return
         event.stop()
         event.prevent_default()
-        self._queue.append(event.key)
+        self._queue.append(event)
         self._pump()
+
+    def _knows(self, key: str) -> bool:
+        desk = self._desk
+        return (desk is not None and desk.knows(key)) or any(key in action.key_names for action in self.key_rows)
 
     def on_image_canvas_pointed(self, event: ImageCanvas.Pointed) -> None:
         """A click is what the cursor and enter do, or chooses what is there."""
@@ -332,35 +374,67 @@ class LabelScreen(ImageScreen):
             self.rebuild()
 
     def _pump(self) -> None:
-        if not self._pumping and not self._loading and self._queue:
+        if not self._pumping and not self._leaving and not self._loading and self._queue:
             self._pumping = True
             self.run_worker(self._work(), group="label-keys")
 
     async def _work(self) -> None:
+        """Deal with the keys that wait, until one of them leads elsewhere: the rest is for what comes then."""
+        common: str | None = None
         try:
-            while self._queue and not self._loading:
-                await self._take(self._queue.popleft())
+            while self._queue and not self._loading and common is None and self.app.screen is self:
+                common = await self._take(self._queue.popleft().key)
+            if self._stale:
+                await self._in_turn(self._trace)
+                self.rebuild()
         finally:
             self._pumping = False
             self._show_busy("")
+        if common is not None:
+            await self._perform_common(common)
+        if self.app.screen is not self:
+            self._pass_on()
         self.refresh_bindings()
+        self._pump()
 
-    async def _take(self, key: str) -> None:
-        """One key: the desk's in a thread, the screen's here."""
+    async def _perform_common(self, action_id: str) -> None:
+        """Help, palette, another screen, quit: with no key in hand, for quitting waits until all are dealt with."""
+        self._leaving = True
+        try:
+            going = action_id == "back" or (action_id.startswith("go_") and action_id != "go_labeling")
+            going = going and self.disabled_reason(action_id) is None
+            await super().perform(action_id)
+            deadline = time.monotonic() + LEAVE_S
+            while going and self.app.screen is self and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+        finally:
+            self._leaving = False
+
+    def _pass_on(self) -> None:
+        """Give the keys that were typed ahead to the screen that is on top now, as soon as it can take them."""
+        keys = [Key(event.key, event.character) for event in self._queue]
+        self._queue.clear()
+        if keys:
+            self.app.screen.call_after_refresh(lambda: [self.app.post_message(key) for key in keys])
+
+    async def _take(self, key: str) -> str | None:
+        """One key: the desk's in a thread, the screen's here. The id of an action of all screens is handed back."""
         desk = self._desk
-        if desk is None:
-            return
-        if desk.frame is not None and desk.knows(key) and await self._at_desk(lambda: desk.press(key)):
-            return
+        if desk is not None and desk.knows(key):
+            if desk.frame is None:
+                self.say(self._trouble or "No image is open.", "warning")
+                return None
+            if await self._at_desk(lambda: desk.press(key)):
+                return None
         action = next((a for a in self.key_rows if key in a.key_names), None)
         if action is None:
-            return
-        if action in COMMON:  # leaving the screen or the app waits for the keys: not from among them
-            self.call_later(self.perform, action.id)
-            return
-        count = desk.take_count()
+            return None
+        if action.id in COMMON_IDS:
+            return action.id
+        count = 1 if desk is None else desk.take_count()
         for _ in range(count if action.group == "Cursor" else 1):
             await super().perform(action.id)
+        return None
 
     async def _at_desk(self, do: Any) -> Any:
         """Run something of the desk in a thread and show what has become of it."""
@@ -387,11 +461,13 @@ class LabelScreen(ImageScreen):
 
     def _do_and_trace(self, do: Any) -> Any:
         result = do()
-        if not self._queue:
+        self._stale = bool(self._queue)  # the last key in hand draws for all
+        if not self._stale:
             self._trace()
         return result
 
     def _trace(self) -> None:
+        self._stale = False
         from mia_tui.screens.labeling.picture import objects_layer
 
         if self._desk is not None and self._desk.frame is not None and self._tracer is not None:
@@ -486,6 +562,8 @@ class LabelScreen(ImageScreen):
             return
         if desk is None or action_id not in ROWS or action_id in {action.id for action in self.key_rows}:
             await super().perform(action_id)
+        elif desk.frame is None and not self._loading:
+            self.say(self._trouble or "No image is open.", "warning")
         elif not self._loading:
             await self._at_desk(lambda: desk.perform(action_id))
             self.refresh_bindings()
@@ -513,6 +591,10 @@ class LabelScreen(ImageScreen):
         if self.shown is not None:
             sizes = self.shown.info.sizes
             self._go(self._at, min(max(self._t + t, 0), sizes[0] - 1), min(max(self._z + z, 0), sizes[2] - 1))
+
+    def action_contrast(self) -> None:
+        if not self._loading:  # the frame that is waited for would be forgotten
+            super().action_contrast()
 
     def action_labels(self) -> None:
         self._show_labels = not self._show_labels

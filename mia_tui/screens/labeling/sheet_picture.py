@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 
-from mia_tui.widgets.mosaic import U8, Cells, Pyramid, fit_scale, paint, place, write
+from mia_tui.widgets.canvas.cells import BOLD, Cells
+from mia_tui.widgets.canvas.overlay import HINT, HINT_BACK, UNDER_LINE
+from mia_tui.widgets.canvas.painter import U8, Painter, Shades, paint_base
+from mia_tui.widgets.canvas.pyramid import Pyramid
+from mia_tui.widgets.canvas.scene import WHITE, Rgb
+from mia_tui.widgets.canvas.view import fit_scale, place
 
-WHITE, DIM, HINT = (235, 235, 235), (130, 130, 130), (255, 224, 102)
+DIM: Rgb = (130, 130, 130)
 DIMMED = 0.3
 """Brightness that is left of a picture that is marked as wrong."""
 
@@ -28,12 +34,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: `picture` (Y, X, 3) uint8 or, in its place, a `note`; `marked` ones are crossed out."""
+    """One picture: `picture` (Y, X, 3) uint8 or, in its place, a `note`; `marked` ones get a `cross`."""
 
     hint: str
     text: str
-    color: tuple[int, int, int]
+    color: Rgb
     marked: bool = False
+    cross: str = "✗"
     picture: U8 | None = None
     note: str = ""
 
@@ -46,48 +53,57 @@ def grid_of(rows: int, columns: int, most: int) -> Grid:
     return Grid(down, across, rows // down, columns // across)
 
 
-def draw(grid: Grid, tiles: Sequence[Tile], void: tuple[int, int, int], *, mono: bool) -> Cells:
-    """All tiles, row by row."""
+def draw(grid: Grid, tiles: Sequence[Tile], void: Rgb, painter: Painter) -> Cells:
+    """All tiles, row by row. `void` is the colour where there is no picture."""
     rows, columns = grid.rows * grid.height, grid.columns * grid.width
-    background = np.full((rows, columns, 3), void, np.uint8)
-    sheet = Cells(
-        np.full((rows, columns), ord(" "), np.uint32), background.copy(), background, np.zeros((rows, columns), bool)
-    )
+    color = np.full((rows, columns, 3), void, np.uint8)
+    blank = np.full((rows, columns), ord(" "), np.uint32)
+    sheet = Cells(blank, color.copy(), color, np.zeros((rows, columns), np.uint8))
     for number, tile in enumerate(tiles):
         top, left = number // grid.columns * grid.height, number % grid.columns * grid.width
-        if tile.picture is not None:
-            _paste(sheet, _shrunk(tile.picture, grid, void, mono=mono), top, left, dim=tile.marked, mono=mono)
         middle = top + (grid.height - 1) // 2
-        if tile.note:
-            write(sheet, middle, left + 1, tile.note[: grid.width - 2], DIM)
+        if tile.picture is not None:
+            _paste(sheet, _shrunk(tile.picture, grid, void, painter), top, left, dim=tile.marked, painter=painter)
+        for row, line in enumerate(wrap(tile.note, grid.width - 2)[: grid.height - 1]):
+            _write(sheet, top + row, left + 1, line, DIM)
         if tile.marked:
-            write(sheet, middle, left + (grid.width - 1) // 2 - 1, " ✗ ", WHITE)
+            _write(sheet, middle, left + (grid.width - 1) // 2 - 1, f" {tile.cross} ", WHITE, attr=BOLD)
         _caption(sheet, tile, top + grid.height - 1, left, grid.width - 1)
     return sheet
 
 
-def _shrunk(picture: U8, grid: Grid, void: tuple[int, int, int], *, mono: bool) -> Cells:
+def _shrunk(picture: U8, grid: Grid, void: Rgb, painter: Painter) -> Cells:
     rows, columns = grid.height - 1, grid.width - 1
     height, width = picture.shape[:2]
-    scale = fit_scale(height, width, rows, columns)
-    view = place(height, width, rows, columns, scale, height / 2, width / 2)
+    view = place(height, width, rows, columns, fit_scale(height, width, rows, columns), height / 2, width / 2)
     pyramid = Pyramid(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-    return paint(pyramid, view, lambda values: np.array(values.transpose(1, 2, 0)), void=void, mono=mono)
+    return paint_base(pyramid, view, lambda values: np.array(values.transpose(1, 2, 0)), painter, void=void)
 
 
-def _paste(sheet: Cells, cells: Cells, top: int, left: int, *, dim: bool, mono: bool) -> None:
+def _paste(sheet: Cells, cells: Cells, top: int, left: int, *, dim: bool, painter: Painter) -> None:
     rows, columns = cells.glyph.shape
     part = np.s_[top : top + rows, left : left + columns]
     sheet.glyph[part], sheet.fg[part], sheet.bg[part] = cells.glyph, cells.fg, cells.bg
-    if dim and mono:
-        lighter = {ord("█"): ord("▒"), ord("▓"): ord("░"), ord("▒"): ord("░"), ord("░"): ord(" ")}
-        sheet.glyph[part] = np.vectorize(lambda glyph: lighter.get(glyph, glyph))(cells.glyph)
+    if dim and isinstance(painter, Shades):  # without colours less ink is darker
+        shades = [ord(character) for character in painter.characters]
+        for glyph, lighter in zip(shades, [shades[0], shades[0], *shades[1:-1]], strict=True):
+            sheet.glyph[part][cells.glyph == glyph] = lighter
     elif dim:
         sheet.fg[part] = (cells.fg * DIMMED).astype(np.uint8)
         sheet.bg[part] = (cells.bg * DIMMED).astype(np.uint8)
 
 
 def _caption(sheet: Cells, tile: Tile, row: int, left: int, width: int) -> None:
-    write(sheet, row, left, f"[{tile.hint}]", HINT)
-    sign = "✗ " if tile.marked else ""
-    write(sheet, row, left + 4, f"{sign}{tile.text}"[: width - 4], DIM if tile.marked else tile.color)
+    _write(sheet, row, left, f"[{tile.hint}]", HINT, back=HINT_BACK, attr=BOLD)
+    sign = f"{tile.cross} " if tile.marked else ""
+    _write(sheet, row, left + 4, f"{sign}{tile.text}"[: width - 4], DIM if tile.marked else tile.color)
+
+
+def _write(
+    sheet: Cells, row: int, column: int, text: str, color: Rgb, *, back: Rgb | None = None, attr: int = 0
+) -> None:
+    """Put characters into a row; without a ground of its own the picture stays behind them, darker."""
+    place = np.s_[row, column : column + len(text)]
+    sheet.glyph[place] = [ord(character) for character in text]
+    sheet.fg[place], sheet.attr[place] = color, attr
+    sheet.bg[place] = (sheet.bg[place] * UNDER_LINE).astype(np.uint8) if back is None else back

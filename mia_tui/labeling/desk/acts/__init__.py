@@ -2,7 +2,7 @@
 
 import importlib
 
-MODULES = ("deciding", "pointing", "objects", "vertices", "stacks", "areas", "menus", "classes", "history")
+MODULES = ("proposing", "deciding", "pointing", "objects", "vertices", "stacks", "areas", "menus", "classes", "history")
 
 
 def load() -> None:

@@ -72,6 +72,29 @@ for _name, _key, _step, _text in (("grow", "w", 1, "Larger"), ("shrink", "s", -1
         why=outline_missing, repeats=True, edits=True, show=_step > 0)(change_size)  # fmt: skip
 
 
+def no_shapes(desk: "Desk") -> str | None:
+    """Why the chosen object has no other shapes."""
+    reason = outline_missing(desk)
+    if reason is None and desk.current is not None and not desk.shapes_of(desk.current):
+        return "Only what was proposed (space) has other shapes. t s lays a spline over it."
+    return reason
+
+
+@row("shape", "v", "Other shape", GROUP, more="The next likely shape of what was proposed", tasks=OUTLINED,
+     why=no_shapes, repeats=True, edits=True)  # fmt: skip
+def shape(desk: "Desk") -> None:
+    if desk.current is None:
+        return
+    shapes = desk.shapes_of(desk.current)
+    at = desk.scratch.get(("shape", desk.current), 0) + 1
+    chosen = shapes[at % len(shapes)]
+    changed = edits.change(desk, desk.current, chosen.proposal, "other shape")
+    if changed is not None:
+        desk.scratch["shape", changed] = at
+        desk.ladders[changed] = chosen
+        desk.say(f"Shape {at % len(shapes) + 1} of {len(shapes)}. w and s change its size.")
+
+
 def size_hints(desk: "Desk", step: int) -> None:
     """Grow or shrink objects by hint, until escape."""
 

@@ -52,7 +52,7 @@ class CornersMode(Mode):
         item = desk.find(self.ref)
         points = [] if item is None else vertices.vertices(item.geometry).tolist()
         targets = [Target(index, (y, x), (x, y, x, y)) for index, (y, x) in enumerate(points)]
-        self.hints = place_hints(targets, desk.view)
+        self.hints = place_hints(targets, desk.view, (desk.cursor[0] + 0.5, desk.cursor[1] + 0.5))
         self.typed = ""
 
     def change(self, desk: "Desk", geometry: BaseGeometry | None, text: str) -> None:

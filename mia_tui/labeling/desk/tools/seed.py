@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.acts.proposing import places
 from mia_tui.labeling.desk.rows import OUTLINED
 from mia_tui.labeling.desk.tools import Tool, tool
 from mia_tui.labeling.ladder import Ladder
@@ -20,6 +24,9 @@ def seeded(desk: "Desk", y: float, x: float) -> Ladder:
 @tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline; w and s change its size")
 class SeedTool(Tool):
     """Adds the object at a place."""
+
+    def snaps(self, desk: "Desk") -> NDArray[np.float64]:
+        return places(desk)
 
     def put(self, desk: "Desk", y: float, x: float) -> None:
         ladder = seeded(desk, y, x)

@@ -1,0 +1,165 @@
+"""Candidates of a relief: contours around all likely centres, and what speaks for each of being one whole object."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mia_tui.labeling.proposals.contours import (
+    RAYS,
+    SHRINK,
+    Floats,
+    Ints,
+    Polar,
+    Shapes,
+    best_contours,
+    look_around,
+    radii_around,
+    shapes_of,
+)
+from mia_tui.labeling.proposals.relief import Relief
+
+SCALES = (0.25, 0.45, 0.8)
+"""Widths of the blobs that are looked for, as shares of the expected radius."""
+FAINTEST = 0.04
+"""Least height of a blob above its surroundings."""
+SIZE_WEIGHT = 0.2
+"""Cost of a contour e times larger or smaller than expected."""
+SMALLEST = 0.7
+"""Least radius in pixels on any ray."""
+MOST_SEEDS = 40_000
+
+FEATURES = (
+    "drop", "weakest", "uneven", "contrast", "texture", "peak", "valley", "height", "relative contrast",
+    "ellipticity", "elongation", "roughness", "roundness", "size", "outside",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """N contours.
+
+    Attributes
+    ----------
+    y, x : (N,) float32
+        Centres, pixel indices (the centre of the top-left pixel is 0, 0).
+    radius : (N, RAYS) float64
+        Of the outline on each ray, in pixels.
+    features : (N, len(FEATURES)) float64
+        What `scorecard.scores` reads.
+    """
+
+    y: Floats
+    x: Floats
+    radius: NDArray[np.float64]
+    features: NDArray[np.float64]
+
+
+def find_candidates(height: Relief, size: float, most: int = MOST_SEEDS) -> Candidates:
+    """Contours around all blobs of objects of a radius of about `size`, each from its own centroid."""
+    y, x = find_seeds(height, size, most)
+    radii = radii_around(size)
+    path, _ = best_contours(look_around(height, y, x, radii), np.full((len(y), 1), size), SIZE_WEIGHT)
+    form = shapes_of(radii[path])
+    y = np.clip(y + form.y, 0, height.shape[0] - 1).astype(np.float32)
+    x = np.clip(x + form.x, 0, height.shape[1] - 1).astype(np.float32)
+    first = _distinct(y, x, form.area)
+    y, x = y[first], x[first]
+    polar = look_around(height, y, x, radii)
+    path, _ = best_contours(polar, np.full((len(y), 1), size), SIZE_WEIGHT)
+    features = features_of(polar, path, size, y, x, height.shape)
+    return Candidates(y, x, outline_radii(radii, path), features)
+
+
+def outline_radii(radii: NDArray[np.float64], path: Ints) -> NDArray[np.float64]:
+    """Radii of the outlines of contours."""
+    return np.maximum(radii[path] - SHRINK, SMALLEST)
+
+
+def find_seeds(height: Relief, size: float, most: int) -> tuple[Floats, Floats]:
+    """Maxima of differences of Gaussians at several widths; the highest `most` of each."""
+    rows, columns = [], []
+    for share in SCALES:
+        y, x, _ = blobs(height, max(share * size, 0.8), most)
+        rows.append(y)
+        columns.append(x)
+    return np.concatenate(rows), np.concatenate(columns)
+
+
+def blobs(height: Relief, sigma: float, most: int) -> tuple[Floats, Floats, Floats]:
+    """(y, x, height) of the maxima of a difference of Gaussians; wide ones are looked for in a smaller image."""
+    step = max(1, int(sigma / 2))
+    if step > 1:
+        shape = max(1, height.shape[1] // step), max(1, height.shape[0] // step)
+        small = cv2.resize(height, shape, interpolation=cv2.INTER_AREA)
+    else:
+        small = height
+    sigma /= step
+    response = cv2.GaussianBlur(small, (0, 0), sigma) - cv2.GaussianBlur(small, (0, 0), 2.5 * sigma)
+    stride = max(1, int(np.sqrt(response.size / 100_000)))
+    spread = 4 * 1.48 * float(np.median(np.abs(response[::stride, ::stride])))
+    faintest = max(FAINTEST, min(spread, 0.15))
+    y, x = np.nonzero((response >= cv2.dilate(response, np.ones((3, 3), np.uint8))) & (response > faintest))
+    strength = response[y, x]
+    if len(y) > most:
+        chosen = np.sort(np.argsort(-strength, kind="stable")[:most])
+        y, x, strength = y[chosen], x[chosen], strength[chosen]
+    scale_y, scale_x = height.shape[0] / small.shape[0], height.shape[1] / small.shape[1]
+    return (
+        ((y + 0.5) * scale_y - 0.5).astype(np.float32),
+        ((x + 0.5) * scale_x - 0.5).astype(np.float32),
+        strength.astype(np.float32),
+    )
+
+
+def _distinct(y: Floats, x: Floats, area: NDArray[np.float64]) -> Ints:
+    """Index of one of all contours that agree in place and area."""
+    area = np.maximum(area, 1)
+    reach = np.maximum(0.12 * np.sqrt(area / np.pi), 1)
+    place = np.stack([y / reach, x / reach, np.log(area) / 0.3], 1)
+    return np.asarray(np.unique(np.rint(place).astype(np.int64), axis=0, return_index=True)[1])
+
+
+def features_of(
+    polar: Polar, path: Ints, size: float, y: Floats, x: Floats, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """One row of `FEATURES` per contour; the typical radius of the image is `size`."""
+    radius = polar.radii[path]
+    form = shapes_of(radius)
+    at = path[:, :, None]
+    drop = np.take_along_axis(polar.gain, at, 2)[..., 0]
+    valley = np.take_along_axis(polar.valley, at, 2)[..., 0].mean(1)
+    inside, around, texture = _heights(polar, at)
+    peak = polar.heights[:, :, 0].mean(1) - inside
+    columns = (
+        drop.mean(1), np.quantile(drop, 0.15, axis=1), drop.std(1), inside - around, texture, peak, valley,
+        inside, (inside - around) / np.maximum(inside, 0.05), form.ellipticity, np.log(form.elongation),
+        np.abs(np.diff(np.log(radius), axis=1, append=np.log(radius[:, :1]))).mean(1),
+        form.perimeter**2 / (4 * np.pi * form.area), np.log(form.area / (np.pi * size**2)) / 2,
+        _share_outside(y, x, radius, form, shape),
+    )  # fmt: skip
+    return np.stack(columns, 1).astype(np.float64)
+
+
+def _heights(polar: Polar, at: Ints) -> tuple[Floats, Floats, Floats]:
+    """Mean height inside and in a ring around, and the standard deviation inside; samples weigh as their area."""
+    index = np.arange(len(polar.radii))
+    area = (polar.radii**2).astype(np.float32)
+    within = area * (index <= at)
+    ring = area * ((index > at) & (index <= at + 4))
+    whole = within.sum((1, 2))
+    inside = (polar.heights * within).sum((1, 2)) / whole
+    squares = (polar.heights**2 * within).sum((1, 2)) / whole
+    around = (polar.heights * ring).sum((1, 2)) / np.maximum(ring.sum((1, 2)), 1e-9)
+    return inside, around, np.sqrt(np.maximum(squares - inside**2, 0))
+
+
+def _share_outside(
+    y: Floats, x: Floats, radius: NDArray[np.float64], form: Shapes, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Share of the rays whose end lies outside the image."""
+    angle = np.arange(RAYS) * (2 * np.pi / RAYS)
+    rows, columns = y[:, None] + radius * np.sin(angle), x[:, None] + radius * np.cos(angle)
+    outside = (rows < -0.5) | (columns < -0.5) | (rows > shape[0] - 0.5) | (columns > shape[1] - 0.5)
+    return np.asarray(outside.mean(1))

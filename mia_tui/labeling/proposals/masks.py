@@ -1,0 +1,279 @@
+"""Proposed masks: outlines of all objects of an image, from nothing, for a person to accept and mend.
+
+    proposer = MaskProposer(plane)              # looks at the image once
+    found = proposer.propose()                  # everything at once
+    found = proposer.propose(threshold=-1)      # a moment later: more objects, more doubtful ones
+    proposer.ladders(found.items[0])            # the same object, smaller to larger, and in other shapes
+    proposer.outlines_at(y, x)                  # an object where a person points
+
+Positions are (y, x) in pixels of the whole plane; the centre of the top-left pixel is (0.5, 0.5).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from mia_tui.errors import MiaError
+from mia_tui.imaging.source import Array
+from mia_tui.labeling.proposals.candidates import Candidates, find_candidates
+from mia_tui.labeling.proposals.contours import fill_star
+from mia_tui.labeling.proposals.ladders import Ladder, Star, ladders_at, ladders_of
+from mia_tui.labeling.proposals.relief import POLARITIES, relief
+from mia_tui.labeling.proposals.scorecard import scores
+from mia_tui.labeling.proposals.size import estimate_size
+from mia_tui.labeling.raster import shapes_from_labels
+
+LIMIT = 5000 * 5000
+"""Pixels that are looked at in one go."""
+AROUND = 64
+"""Pixels that are looked at beyond a box, so that an object on its edge is seen whole."""
+
+CUT = 0.3
+"""Score from which on a contour is proposed at threshold 0."""
+STEP = 0.6
+"""One step of the threshold, in units of the logarithm of the odds."""
+OVERLAP = 0.4
+"""Share of a contour that may lie in surer ones; it is cut off."""
+GROW = 1.08
+"""Ratio of the radii of one step of growing all."""
+FEWEST = 4
+"""Pixels of the smallest proposal."""
+KEPT = 4
+"""Sizes whose candidates are kept, so that scrubbing back is free."""
+
+Box = tuple[int, int, int, int]
+"""Rows and columns (top, left, bottom, right) of a part of a plane, in pixels; bottom and right are outside."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person scrubs.
+
+    Attributes
+    ----------
+    threshold : int
+        Steps: each one up asks for surer objects, so fewer of them.
+    size : float
+        Typical diameter in pixels; 0 is estimated from the image.
+    grow : int
+        Steps: each one up makes all outlines 8 % wider.
+    """
+
+    threshold: int = 0
+    size: float = 0.0
+    grow: int = 0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One proposed object.
+
+    Attributes
+    ----------
+    number : int
+        Its value in `Proposals.labels`.
+    y, x : float
+        Centroid of its pixels.
+    score : float
+        How sure it is, 0..1.
+    outline : Polygon or MultiPolygon
+        Exact to the pixel.
+    star : Star
+        The contour it was cut from.
+    """
+
+    number: int
+    y: float
+    x: float
+    score: float
+    outline: BaseGeometry
+    star: Star = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What was found.
+
+    Attributes
+    ----------
+    labels : (Y, X) int32
+        Label image of the box that was looked at (of the whole plane without one).
+    items : tuple of Proposal
+        The most doubtful first.
+    size : float
+        Typical diameter in pixels that was looked for.
+    """
+
+    labels: NDArray[np.int32]
+    items: tuple[Proposal, ...]
+    size: float
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Candidates of one size, surest first, and the pixels of those that were looked at so far."""
+
+    candidates: Candidates
+    scores: NDArray[np.float64]
+    order: NDArray[np.intp]
+    pixels: dict[tuple[int, int], tuple[tuple[slice, slice], NDArray[np.bool_]]] = field(default_factory=dict)
+
+
+class MaskProposer:
+    """Proposes masks in one plane.
+
+    Parameters
+    ----------
+    plane : (C, Y, X) array
+        Of any real dtype. Channels are averaged; RGB on a bright ground is un-mixed for the nuclear stain.
+    polarity : str
+        "bright", "dark" or "auto": whether objects are brighter than the ground.
+    box : Box, optional
+        Look at this part only; objects whose centre lies in it are proposed.
+
+    Raises
+    ------
+    MiaError
+        For more than `LIMIT` pixels, or a box outside the plane.
+    """
+
+    def __init__(self, plane: Array, *, polarity: str = "auto", box: Box | None = None) -> None:
+        if polarity not in POLARITIES:
+            raise MiaError(f"{polarity} is no polarity: choose one of {', '.join(POLARITIES)}")
+        if plane.ndim != 3:
+            raise ValueError(f"a plane is a (C, Y, X) array, not {plane.shape}")
+        height, width = plane.shape[1:]
+        self.box = box or (0, 0, height, width)
+        top, left, bottom, right = self.box
+        if not (0 <= top <= bottom <= height and 0 <= left <= right <= width):
+            raise MiaError(f"the box {self.box} does not lie in the image of {height} x {width} pixels")
+        if (bottom - top) * (right - left) > LIMIT:
+            raise MiaError(
+                f"{bottom - top} x {right - left} pixels are too many to look at in one go: zoom in, and ask for the view"
+            )
+        self._top, self._left = max(top - AROUND, 0), max(left - AROUND, 0)
+        seen = plane[:, self._top : min(bottom + AROUND, height), self._left : min(right + AROUND, width)]
+        self._relief = relief(seen, polarity)
+        self._estimate: float | None = None
+        self._found: dict[float, _Found] = {}
+
+    def propose(self, settings: Settings = Settings()) -> Proposals:
+        """All objects at these settings. Deterministic; a new size costs more than a new threshold."""
+        radius = self._radius(settings.size)
+        found = self._candidates(radius)
+        labels, items = self._describe(found, settings.grow, *self._paint(found, settings))
+        items.sort(key=lambda item: (item.score, item.number))
+        return Proposals(labels, tuple(items), 2 * radius)
+
+    def ladders(self, proposal: Proposal, taken: Sequence[BaseGeometry] = ()) -> tuple[Ladder, ...]:
+        """Other outlines of a proposal, none of them over the outlines that are `taken`.
+
+        The first ladder holds the proposal itself and what is smaller and larger; the others are different shapes at
+        the same place, the likeliest first.
+        """
+        return ladders_of(self._relief, proposal.star, proposal.outline, taken, (self._top, self._left))
+
+    def outlines_at(
+        self, y: float, x: float, taken: Sequence[BaseGeometry] = (), size: float = 0.0
+    ) -> tuple[Ladder, ...]:
+        """Outlines of the object that a person points at, the likeliest ladder first, none of them over what is `taken`.
+
+        Empty where all pixels around the point are taken.
+
+        Raises
+        ------
+        MiaError
+            For a point outside the part of the plane that is looked at.
+        """
+        rows, columns = self._relief.shape
+        if not (0 <= y - self._top < rows and 0 <= x - self._left < columns):
+            raise MiaError(f"the point ({y:g}, {x:g}) lies outside the view that was looked at")
+        return ladders_at(self._relief, y, x, self._radius(size), taken, (self._top, self._left))
+
+    def _radius(self, size: float) -> float:
+        if size < 0 or not math.isfinite(size):
+            raise MiaError(f"{size} is not a diameter: give pixels, or 0 to have it estimated")
+        if size:
+            return max(size / 2, 1.0)
+        if self._estimate is None:
+            self._estimate = estimate_size(self._relief)
+        return self._estimate
+
+    def _candidates(self, radius: float) -> _Found:
+        found = self._found.pop(radius, None)
+        if found is None:
+            candidates = find_candidates(self._relief, radius)
+            sure = scores(candidates.features)
+            found = _Found(candidates, sure, np.argsort(-sure, kind="stable"))
+        self._found[radius] = found
+        while len(self._found) > KEPT:
+            del self._found[next(iter(self._found))]
+        return found
+
+    def _paint(self, found: _Found, settings: Settings) -> tuple[NDArray[np.int32], list[int]]:
+        """Label image of the box, and which candidate each number is. The surest are painted first and stay."""
+        seen = np.zeros(self._relief.shape, np.int32)
+        chosen: list[int] = []
+        for index, (window, mask) in self._sure(found, settings):
+            there = seen[window]
+            free = mask & (there == 0)
+            area, kept = int(np.count_nonzero(mask)), int(np.count_nonzero(free))
+            if kept >= max(FEWEST, (1 - OVERLAP) * area):
+                chosen.append(index)
+                there[free] = len(chosen)
+        return seen, chosen
+
+    def _sure(
+        self, found: _Found, settings: Settings
+    ) -> Iterator[tuple[int, tuple[tuple[slice, slice], NDArray[np.bool_]]]]:
+        """Candidates above the threshold with their pixels, surest first."""
+        odds = math.log(CUT / (1 - CUT)) + STEP * settings.threshold
+        cut = 1 / (1 + math.exp(-max(min(odds, 50), -50)))
+        many = found.candidates
+        for index in found.order.tolist():
+            if found.scores[index] < cut:
+                return
+            key = index, settings.grow
+            if key not in found.pixels:
+                radius = many.radius[index] * GROW**settings.grow
+                found.pixels[key] = fill_star(many.y[index], many.x[index], radius, self._relief.shape)
+            yield index, found.pixels[key]
+
+    def _describe(
+        self, found: _Found, grow: int, labels: NDArray[np.int32], chosen: list[int]
+    ) -> tuple[NDArray[np.int32], list[Proposal]]:
+        """Proposals whose centroid lies in the box, and the label image of the box with only them."""
+        offset = np.array([self._left, self._top])
+        rows, columns = np.nonzero(labels)
+        values = labels[rows, columns]
+        area = np.maximum(np.bincount(values, minlength=len(chosen) + 1), 1)
+        y = np.bincount(values, rows, len(chosen) + 1) / area + 0.5 + self._top
+        x = np.bincount(values, columns, len(chosen) + 1) / area + 0.5 + self._left
+        top, left, bottom, right = self.box
+        inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+        labels = np.where(inside[labels], labels, 0)
+        outlines = shapes_from_labels(labels)
+        moved = (
+            shapely.transform(list(outlines.values()), lambda xy: xy + offset) if offset.any() else outlines.values()
+        )
+        items = []
+        for number, outline in zip(outlines, moved, strict=True):
+            index = chosen[number - 1]
+            star = self._star(found.candidates, index, grow)
+            score = float(found.scores[index])
+            items.append(Proposal(number, float(y[number]), float(x[number]), score, outline, star))
+        return labels[top - self._top : bottom - self._top, left - self._left : right - self._left], items
+
+    def _star(self, many: Candidates, index: int, grow: int) -> Star:
+        y, x = float(many.y[index]) + 0.5 + self._top, float(many.x[index]) + 0.5 + self._left
+        return Star(y, x, many.radius[index] * GROW**grow)
+
+
+def propose_masks(plane: Array, settings: Settings = Settings(), *, polarity: str = "auto") -> Proposals:
+    """All objects of a plane; see `MaskProposer`, which answers a second time faster."""
+    return MaskProposer(plane, polarity=polarity).propose(settings)
