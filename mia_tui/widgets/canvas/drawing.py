@@ -26,8 +26,8 @@ class Drawing:
         """Take pictures away and bring them again as screens change, and when the terminal may have lost them."""
         if not self.pixels:
             return
-        app.screen_change_signal.subscribe(app, lambda _: self._screen_changed())
-        app.app_resume_signal.subscribe(app, lambda _: self._repaint())
+        app.screen_change_signal.subscribe(app, lambda _: self._screen_changed(), immediate=True)
+        app.app_resume_signal.subscribe(app, lambda _: self._repaint(), immediate=True)
         if self.record.tmux is not None:  # it does not repeat what it has passed on
             app.watch(app, "app_focus", lambda focused: self._repaint() if focused else None, init=False)
 

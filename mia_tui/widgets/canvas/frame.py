@@ -68,10 +68,9 @@ class Frame:
     @property
     def size(self) -> int:
         """About how many bytes showing it takes."""
-        pixels = sum(map(len, self.pixels))
         if self.changed is None:
-            return pixels + sum(len(line.written) for line in self.lines)
-        return pixels + 30 * sum(end - start for _, start, end in self.changed)
+            return sum(len(line.written) for line in self.lines)
+        return 30 * sum(end - start for _, start, end in self.changed)
 
 
 class Studio:

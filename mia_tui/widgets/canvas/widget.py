@@ -384,7 +384,7 @@ class ImageCanvas(Widget, can_focus=True):
 
     def _ask(self) -> None:
         view = self.view
-        if view is None or self.scene is None:
+        if view is None or self.scene is None or (self._draws_pixels and not self.screen.is_current):
             return
         from mia_tui.widgets.canvas.frame import Job, Studio
 
@@ -397,6 +397,10 @@ class ImageCanvas(Widget, can_focus=True):
             self.scene, view, self._palette(), self.region, self._held, self._corner(), spots, self._studio
         )
         self._painter.ask(self._asked)
+
+    @property
+    def _draws_pixels(self) -> bool:
+        return self.graphics is not None or (self._drawing is not None and self._drawing.pixels)
 
     def _palette(self) -> "Palette":
         from mia_tui.widgets.canvas.frame import Palette

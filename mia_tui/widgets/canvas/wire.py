@@ -60,7 +60,8 @@ class Wire:
             self.ask()
 
     def _send_some(self) -> None:
-        some, self._queue = self._queue[:BURST], self._queue[BURST:]
+        burst = len(self._queue) if self._silent else BURST  # nobody would say when the rest may go
+        some, self._queue = self._queue[:burst], self._queue[burst:]
         for text in some:
             self.write(text)
         if self._queue:
