@@ -67,7 +67,8 @@ class Bench(Wired, App[None]):
     BINDINGS = [
         ("right", "move(0, 1)"), ("left", "move(0, -1)"), ("down", "move(2, 0)"), ("up", "move(-2, 0)"),
         ("L", "pan(0.5)"), ("H", "pan(-0.5)"), ("v", "vertex"), ("i", "hints"), ("a", "accept"), ("z", "one"),
-        ("f", "fit"), ("plus", "zoom(1)"), ("minus", "zoom(-1)"), ("n", "next"), ("m", "map"),
+        ("f", "fit"), ("plus", "zoom(1)"), ("minus", "zoom(-1)"), ("n", "next"), ("b", "big"), ("m", "map"),
+        ("o", "objects"),
     ]  # fmt: skip
 
     def __init__(self, painter: str, objects: int) -> None:
@@ -75,11 +76,12 @@ class Bench(Wired, App[None]):
         self.painter = painter
         self.drawing = _drawing(painter)
         self.pictures = [picture(), picture()]
+        self.pictures.append(Pyramid(np.tile(self.pictures[0].plane, (1, 4, 4))))
         places = RNG.uniform(0, SIDE, (objects, 2))
         self.layers = [layer(places, accepted=accepted) for accepted in (False, True)]
         self.hints = tuple(Mark(y, x, text, kind="hint") for (y, x), text in zip(places, LETTERS, strict=False))
         self.image = self.accepted = 0
-        self.hinted = False
+        self.hinted, self.covered = False, True
         self.points: list[tuple[float, float]] = []
 
     @property
@@ -97,7 +99,8 @@ class Bench(Wired, App[None]):
     def show(self) -> None:
         strokes = (Stroke(np.array(self.points)),) if self.points else ()
         hints = self.hints if self.hinted else ()
-        scene = Scene(self.pictures[self.image], display, (self.layers[self.accepted],), hints, strokes=strokes)
+        layers = (self.layers[self.accepted],) if self.covered else ()
+        scene = Scene(self.pictures[self.image], display, layers, hints, strokes=strokes)
         self.canvas.show(scene)
 
     def on_image_canvas_moved(self) -> None:
@@ -128,6 +131,15 @@ class Bench(Wired, App[None]):
         self.image = 1 - self.image
         self.show()
 
+    def action_objects(self) -> None:
+        self.covered = not self.covered
+        self.show()
+
+    def action_big(self) -> None:
+        """A picture whose border is not reached in two seconds."""
+        self.image = 2
+        self.show()
+
     def action_pan(self, share: float) -> None:
         self.canvas.pan(0, share)
 
@@ -148,9 +160,8 @@ def _drawing(painter: str) -> Any:
     """What makes a canvas draw in pixels; None for cells."""
     if painter in PAINTERS:
         return None
-    from mia_tui.widgets.canvas.drawing import Drawing
-
     from mia_tui.terminal.record import Capabilities
+    from mia_tui.widgets.canvas.drawing import Drawing
 
     return Drawing(Capabilities(painter, "the bench", edits_pictures=True))
 

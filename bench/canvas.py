@@ -38,6 +38,7 @@ EVENTS = (
     ("hints on", b"i", b"i", b"f"),
     ("accept 300", b"a", b"a", b"f"),
     ("pan", b"L", b"H", b"z"),
+    ("pan, no overlay", b"L", b"H", b"omz"),
     ("zoom in", b"+", b"-", b"z"),
     ("next image", b"n", b"n", b"f"),
 )
@@ -77,8 +78,8 @@ def measure(painter: str, rate: float | None, runs: int) -> dict[str, dict[str, 
                 "most bytes": max(one.size for one in reactions),
                 "ms": round(1000 * statistics.median(one.seconds for one in reactions), 1),
             }
-        line.press(b"z", quiet=0.6)
-        line.press(b"+", quiet=0.6)
+        for key in (b"b", b"z", b"+"):
+            line.press(key, quiet=0.6)
         for name, key in (("pan held 2 s", b"L"), ("cursor held 2 s", b"\x1b[D")):
             found[name] = {"lag ms": round(1000 * line.hold(key).seconds, 1)}
             line.take(0.5)

@@ -232,6 +232,23 @@ def test_a_line_is_written_with_as_few_codes_as_it_needs_and_means_the_same() ->
                 assert cell.fg == bytes(fg[row, column].tolist()).hex()
 
 
+def test_with_256_colours_each_is_the_nearest_of_the_table() -> None:
+    from rich._palettes import EIGHT_BIT_PALETTE
+    from rich.palette import Palette
+
+    assert isinstance(EIGHT_BIT_PALETTE, Palette)
+    table = np.array([tuple(EIGHT_BIT_PALETTE[i]) for i in range(16, 256)], int)
+    rng = np.random.default_rng(0)
+    colors = np.vstack([rng.integers(0, 256, (200, 3)), [[20, 23, 26], [0, 0, 0], [255, 255, 255], [86, 180, 233]]])
+    count = len(colors)
+    fg = colors.astype(np.uint8)[None]
+    cells = Cells(np.full((1, count), ord("x"), np.uint32), fg, np.zeros_like(fg), np.zeros((1, count), np.uint8))
+    shown = [s.style.color.number for s in strips(cells, depth="256")[0] for _ in s.text]
+    for color, number in zip(colors, shown, strict=True):
+        distances = ((table - color) ** 2).sum(axis=1)
+        assert distances[number - 16] <= distances.min() * 1.1 + 60, (color, number)
+
+
 # ---- in the widget ---------------------------------------------------------------------------------------------------
 
 
@@ -345,7 +362,7 @@ async def test_the_map_is_there_when_zoomed_in_flees_the_cursor_and_can_be_put_a
         await settled(app, pilot)
         corner = canvas._corner()
         assert corner is not None
-        bright = [s.style.bgcolor.get_truecolor().red for s in canvas.lines[corner.row].crop(corner.column)]
+        bright = [s.style.bgcolor.get_truecolor().red for s in canvas.lines[corner.row + 1].crop(corner.column)]
         dark = [s.style.bgcolor.get_truecolor().red for s in canvas.lines[19].crop(corner.column)]
         assert max(bright) > max(dark)
         canvas.move_to(399, 50)

@@ -329,7 +329,7 @@ class ImageCanvas(Widget, can_focus=True):
         from mia_tui.widgets.canvas.minimap import Corner
 
         scale = min(min(24, view.columns // 5) / width, 2 * (view.rows // 4) / height)
-        columns, rows = max(2, round(width * scale)), max(1, round(height * scale / 2))
+        columns, rows = 1 + max(2, round(width * scale)), 1 + max(1, round(height * scale / 2))
         cursor = self._cursor_cell()
         row, right = view.rows - rows, view.columns - columns
         hidden = cursor is not None and cursor[0] >= row - 1 and cursor[1] >= right - 1
