@@ -1,11 +1,11 @@
 """The whole picture small in a corner, what is in view bright: it says where one is when zoomed in."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mia_tui.widgets.canvas.cells import REVERSE, Cells
+from mia_tui.widgets.canvas.corner import Corner
 from mia_tui.widgets.canvas.painter import Painter, paint_base
 from mia_tui.widgets.canvas.scene import Scene
 from mia_tui.widgets.canvas.view import View
@@ -15,16 +15,6 @@ OUTSIDE = 0.5
 GROUND = 58
 """Least brightness of what is in view: seen on a black ground too."""
 FRAME = (130, 130, 130)
-
-
-@dataclass(frozen=True)
-class Corner:
-    """Where the map stands, with its frame: its first row and column in the canvas and its size, in cells."""
-
-    row: int
-    column: int
-    rows: int
-    columns: int
 
 
 def draw_map(cells: Cells, scene: Scene, view: View, corner: Corner, painter: Painter, *, mono: bool) -> None:
