@@ -34,7 +34,7 @@ class Reaction:
 
 @dataclass
 class SlowLine:
-    """Runs `python ARGUMENTS` in a terminal of `rows` x `columns`; `rate` is in bytes per second, None without limit."""
+    """Runs `python ARGUMENTS` in a terminal of `rows` x `columns`; `rate`: bytes per second, None without limit."""
 
     arguments: list[str]
     rows: int = 40

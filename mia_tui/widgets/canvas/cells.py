@@ -224,19 +224,20 @@ def _packed(colors: "npt.NDArray[np.uint8]", depth: str) -> "npt.NDArray[np.int6
     packed = np.where(on_ramp, 232 + (red - 8) // 10, packed)
     packed = np.where(grey & (red == 0), 16, np.where(grey & (red == 255), 231, packed))
     if depth == TABLE:
-        packed = np.where(packed < 256, packed, _nearest_in_table(red, green, blue, grey))
+        packed = np.where(packed < 256, packed, _nearest_in_table(red, green, blue))
     return packed
 
 
-def _nearest_in_table(red: Any, green: Any, blue: Any, grey: Any) -> Any:
-    """The nearest of the 6 x 6 x 6 cube (levels 0, 95, 135 … 255), greys from the ramp."""
+def _nearest_in_table(red: Any, green: Any, blue: Any) -> Any:
+    """The nearest of the 6 x 6 x 6 cube (levels 0, 95, 135 … 255) and the 24 greys."""
     import numpy as np
 
-    def level(value: Any) -> Any:
-        return np.where(value < 48, 0, np.where(value < 115, 1, (value - 35) // 40))
-
-    cube = 16 + 36 * level(red) + 6 * level(green) + level(blue)
-    return np.where(grey, 232 + np.clip(np.rint((red - 8) / 10), 0, 23).astype(np.int64), cube)
+    color = np.stack([red, green, blue])
+    steps = np.where(color < 48, 0, np.where(color < 115, 1, (color - 35) // 40))
+    cube = np.where(steps == 0, 0, 55 + 40 * steps)
+    ramp = np.clip(np.rint((color.mean(axis=0) - 8) / 10), 0, 23).astype(np.int64)
+    far_cube, far_grey = ((color - cube) ** 2).sum(axis=0), ((color - (8 + 10 * ramp)) ** 2).sum(axis=0)
+    return np.where(far_grey <= far_cube, 232 + ramp, 16 + 36 * steps[0] + 6 * steps[1] + steps[2])
 
 
 @lru_cache(maxsize=16384)

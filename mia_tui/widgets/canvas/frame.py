@@ -8,8 +8,9 @@ from rich.style import Style
 from textual.geometry import Region
 
 from mia_tui.widgets.canvas.cells import Cells, CellStrip, Span, bare, differences, strips
+from mia_tui.widgets.canvas.corner import Corner
 from mia_tui.widgets.canvas.graphics import BasePicture, Graphics
-from mia_tui.widgets.canvas.minimap import Corner, draw_map
+from mia_tui.widgets.canvas.minimap import draw_map
 from mia_tui.widgets.canvas.overlay import ASCII_SIGNS, Memory, Signs, compose, draw
 from mia_tui.widgets.canvas.painter import paint_base, painter_of
 from mia_tui.widgets.canvas.scene import Scene

@@ -5,7 +5,7 @@ the newest wins. Moving the cursor repaints two cells; a changed overlay repaint
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +18,25 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
+from mia_tui.widgets.canvas.camera import Camera
 from mia_tui.widgets.canvas.cells import TABLE, TRUECOLOR, CellStrip
+from mia_tui.widgets.canvas.corner import Corner, corner_of
 from mia_tui.widgets.canvas.graphics import Graphics
 from mia_tui.widgets.canvas.scene import Scene
-from mia_tui.widgets.canvas.view import View, fit_scale, place
+from mia_tui.widgets.canvas.view import View
 from mia_tui.widgets.canvas.wire import Wire, Wired
 from mia_tui.widgets.newest import Newest
 
 if TYPE_CHECKING:
     from mia_tui.widgets.canvas.drawing import Drawing
     from mia_tui.widgets.canvas.frame import Frame, Job, Palette, Studio
-    from mia_tui.widgets.canvas.minimap import Corner
 
-MAX_SCALE = 32.0
-MIN_SCALE = 1 / 256
 CURSOR, ASCII_CURSOR = "┼", "+"
 PLAIN = Style.null()
 HELD_S, QUIET_S = 0.1, 0.15
 """Two changes of the view closer than the first are a held key; so long after it the picture is refined."""
 HEAVY = 8_000
 """Bytes from which on a frame is waited for before the next one is sent."""
-ROOM = 1.4
-"""How much larger than a box the view is that is zoomed to it."""
 
 Place = tuple[int, int]
 
@@ -111,11 +108,9 @@ class ImageCanvas(Widget, can_focus=True):
         self.depth = depth
         self.graphics = graphics
         self.scene: Scene | None = None
-        self.cursor: Place = (0, 0)
         self.show_cursor = True
         self.show_map = True
-        self._scale: float | None = None  # None: fit
-        self._center = (0.0, 0.0)
+        self._camera = Camera.whole((1, 1), 0, 0)
         self._painter: Newest[Job, Frame] = Newest(self, _make, self._painted)
         self._studio: Studio | None = None
         self._frame: Frame | None = None
@@ -153,9 +148,7 @@ class ImageCanvas(Widget, can_focus=True):
             return
         height, width = scene.pyramid.size
         if old is None or old.pyramid.size != (height, width) or not keep_view:
-            self._scale = None
-            self._center = (height / 2, width / 2)
-            self.cursor = (height // 2, width // 2)
+            self._camera = Camera.whole((height, width), self.size.height, self.size.width)
         self._want()
 
     def set_hint(self, text: str) -> None:
@@ -179,16 +172,29 @@ class ImageCanvas(Widget, can_focus=True):
     # ---- view -------------------------------------------------------------------------------------------------------
 
     @property
+    def camera(self) -> Camera:
+        """Where one looks now. Without a picture it looks at nothing."""
+        rows, columns = self.size.height, self.size.width
+        if (self._camera.rows, self._camera.columns) != (rows, columns):
+            self._camera = replace(self._camera, rows=rows, columns=columns)
+        return self._camera
+
+    @property
+    def cursor(self) -> Place:
+        """The image pixel (y, x) under the cursor."""
+        return self._camera.cursor
+
+    @property
     def scale(self) -> float:
         """Dots (half cells) per image pixel."""
-        return self._fit_scale() if self._scale is None else self._scale
+        return self.camera.scale if self.scene is not None else 1.0
 
     @property
     def scale_text(self) -> str:
         """The scale as a person reads it: `1:4` is four pixels per dot."""
         scale = self.scale
         ratio = f"{scale:.3g}:1" if scale >= 1 else f"1:{1 / scale:.3g}"
-        return f"fit {ratio}" if self._scale is None else ratio
+        return f"fit {ratio}" if self._camera.fixed_scale is None else ratio
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -201,84 +207,45 @@ class ImageCanvas(Widget, can_focus=True):
     @property
     def view(self) -> View | None:
         """What is shown, or will be as soon as it is painted."""
-        if self.scene is None or not self.size.area:
-            return None
-        return place(*self.scene.pyramid.size, self.size.height, self.size.width, self.scale, *self._center)
+        return self.camera.view if self.scene is not None and self.size.area else None
 
     def zoom_fit(self) -> None:
-        self._scale = None
-        self._want()
+        self._look(replace(self.camera, fixed_scale=None))
 
     def zoom_one(self) -> None:
         """One image pixel per dot, around the cursor."""
-        self._zoom_to(1.0)
+        self._look(self.camera.scaled(1.0))
 
     def zoom(self, direction: int, around: tuple[float, float] | None = None) -> None:
         """To the next power of two above (1) or below (-1) the present scale.
 
         The cursor comes into the middle; or the image point `around` (y, x) stays where it is on the screen.
         """
-        from math import ceil, floor, log2
-
-        power = log2(self.scale)
-        power = floor(power + 1 + 1e-6) if direction > 0 else ceil(power - 1 - 1e-6)
-        self._zoom_to(2.0**power, around)
+        self._look(self.camera.zoomed(direction, around if self.view is not None else None))
 
     def zoom_to(self, box: Sequence[float]) -> None:
         """Zoom until a box (min x, min y, max x, max y) fills most of the view; the cursor goes into its middle."""
-        if self.scene is None or not self.size.area:
-            return
-        height, width = self.scene.pyramid.size
-        middle = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
-        self.cursor = (_clamp(int(middle[0]), height), _clamp(int(middle[1]), width))
-        high, wide = max(1.0, box[3] - box[1]) * ROOM, max(1.0, box[2] - box[0]) * ROOM
-        self._scale = min(MAX_SCALE, max(self._fit_scale(), min(self.size.width / wide, 2 * self.size.height / high)))
-        self._center = middle
-        self._want()
-
-    def _zoom_to(self, scale: float, around: tuple[float, float] | None = None) -> None:
-        before, old = self.view, self.scale
-        self._scale = min(MAX_SCALE, max(MIN_SCALE, scale))
-        if around is None or before is None:
-            self._center = (self.cursor[0] + 0.5, self.cursor[1] + 0.5)
-        else:
-            share = old / self._scale
-            middle = before.top + before.height / 2, before.left + before.width / 2
-            self._center = (
-                around[0] + (middle[0] - around[0]) * share,
-                around[1] + (middle[1] - around[1]) * share,
-            )
-        self._want()
+        if self.view is not None:
+            self._look(self.camera.zoomed_to(box))
 
     def pan(self, rows: float, columns: float) -> None:
         """Move the view by a share of its height and width; the cursor goes along."""
-        view = self.view
-        if view is None or self.scene is None:
-            return
-        dy, dx = rows * view.height, columns * view.width
-        height, width = self.scene.pyramid.size
-        y, x = self.cursor
-        self.cursor = (_clamp(y + round(dy), height), _clamp(x + round(dx), width))
-        self._center = (view.top + view.height / 2 + dy, view.left + view.width / 2 + dx)
-        self._want()
+        if self.view is not None:
+            self._look(self.camera.panned(rows, columns))
 
     def move(self, rows: int, columns: int) -> None:
         """Move the cursor; by one image pixel where pixels are visible, by one cell when zoomed out."""
-        step_x, step_y = max(1, round(1 / self.scale)), max(1, round(2 / self.scale)) if self.scale < 1 else 1
-        self.move_to(self.cursor[0] + rows * step_y, self.cursor[1] + columns * step_x)
+        self.move_to(*self.camera.stepped(rows, columns).cursor)
 
     def move_to(self, y: float, x: float) -> None:
         """Put the cursor on an image pixel; the view follows when it is outside."""
         if self.scene is None:
             return
-        height, width = self.scene.pyramid.size
-        corner = self._corner()
-        self.cursor = (_clamp(int(y), height), _clamp(int(x), width))
-        view = self.view
-        if view is not None and self._cell_in(view) is None and self.show_cursor:
-            self._center = (self.cursor[0] + 0.5, self.cursor[1] + 0.5)
-            self._want()
+        corner, camera = self._corner(), self.camera.pointed(y, x)
+        if self.show_cursor and self.size.area and camera.cell_in(camera.view) is None:
+            self._look(camera.on_cursor())
             return
+        self._camera = camera
         self._place_cursor()
         if corner != self._corner():
             self._want()
@@ -287,25 +254,22 @@ class ImageCanvas(Widget, can_focus=True):
 
     def reveal(self, box: Sequence[float]) -> None:
         """Put the cursor into the middle of a box (min x, min y, max x, max y) and the view where it is seen whole."""
-        middle = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
-        self.move_to(*middle)
-        view = self.view
-        if view is None:
+        if self.scene is None:
             return
-        rows, columns = zip(view.to_cell(box[1], box[0]), view.to_cell(box[3], box[2]), strict=True)
-        if min(rows) < 1 or min(columns) < 1 or max(rows) > view.rows - 2 or max(columns) > view.columns - 2:
-            self._center = middle
-            self._want()
+        camera = self.camera.revealing(box) if self.size.area else self.camera
+        if camera.center != self.camera.center:
+            self._look(camera)
+        else:
+            self.move_to((box[1] + box[3]) / 2, (box[0] + box[2]) / 2)
 
     def toggle_map(self) -> None:
         """Show or hide the small map of the whole picture; it is only there when not all of it is in view."""
         self.show_map = not self.show_map
         self._want()
 
-    def _fit_scale(self) -> float:
-        if self.scene is None or not self.size.area:
-            return 1.0
-        return min(MAX_SCALE, fit_scale(*self.scene.pyramid.size, self.size.height, self.size.width))
+    def _look(self, camera: Camera) -> None:
+        self._camera = camera
+        self._want()
 
     def _cursor_cell(self) -> Place | None:
         """(row, column) of the cursor in the view that is wanted, None outside."""
@@ -313,27 +277,13 @@ class ImageCanvas(Widget, can_focus=True):
         return None if view is None else self._cell_in(view)
 
     def _cell_in(self, view: View) -> Place | None:
-        if not self.show_cursor:
-            return None
-        row, column = view.to_cell(self.cursor[0] + 0.5, self.cursor[1] + 0.5)
-        return (row, column) if view.holds(row, column) else None
+        return self._camera.cell_in(view) if self.show_cursor else None
 
-    def _corner(self) -> "Corner | None":
-        """Where the map is: lower right, or lower left while the cursor is there."""
-        view = self.view
-        if not self.show_map or view is None or self.scene is None or view.rows < 12 or view.columns < 40:
+    def _corner(self) -> Corner | None:
+        """Where the map is, when there is one."""
+        if not self.show_map or self.view is None or self.camera.all_in_view:
             return None
-        height, width = self.scene.pyramid.size
-        if view.height >= height and view.width >= width:
-            return None
-        from mia_tui.widgets.canvas.minimap import Corner
-
-        scale = min(min(24, view.columns // 5) / width, 2 * (view.rows // 4) / height)
-        columns, rows = max(2, round(width * scale)), max(1, round(height * scale / 2))
-        cursor = self._cursor_cell()
-        row, right = view.rows - rows, view.columns - columns
-        hidden = cursor is not None and cursor[0] >= row - 1 and cursor[1] >= right - 1
-        return Corner(row, 0 if hidden else right, rows, columns)
+        return corner_of(self.camera, self._cursor_cell())
 
     # ---- painting ---------------------------------------------------------------------------------------------------
 
@@ -622,7 +572,3 @@ def _make(job: "Job") -> "Frame":
 
 def _cursor_style(focused: bool) -> Style:
     return Style(color="#000000", bgcolor="#FFE066" if focused else "#8A8060", bold=True)
-
-
-def _clamp(value: int, size: int) -> int:
-    return min(max(value, 0), size - 1)
