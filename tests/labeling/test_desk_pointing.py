@@ -135,8 +135,8 @@ def test_the_cursor_covers_no_letter(points) -> None:
     """The chosen object has the cursor in its middle; points have no room of their own."""
     desk = at_desk(points)
     propose(desk, [shapely.Point(20.5, 20.5), shapely.Point(30.5, 20.5), shapely.Point(60.5, 40.5)])
-    for place in ((20, 20), (20, 30), (40, 60)):
-        desk.cursor = place
+    for at in ((20, 20), (20, 30), (40, 60)):
+        desk.cursor = at
         press(desk, "'")
         hints = desk.sketch().hints
         assert len(hints) == 3

@@ -1,4 +1,4 @@
-"""Labelling where files are damaged, vanish, or cannot be written: said plainly, the other images go on, nothing lost."""
+"""Labelling where files are damaged, vanish, or cannot be written: said plainly, other images go on, nothing lost."""
 
 import errno
 import json
