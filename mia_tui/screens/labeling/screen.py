@@ -688,7 +688,7 @@ class LabelScreen(ImageScreen):
         assert self._desk is not None
         item = self._desk.find(self._desk.current)
         if item is not None:
-            self.canvas.reveal(item.geometry.bounds)
+            self.canvas.zoom_to(item.geometry.bounds)
 
     def action_accept_everywhere(self) -> None:
         from mia_tui.widgets.choose import AskScreen
