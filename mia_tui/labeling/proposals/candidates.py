@@ -12,9 +12,10 @@ from mia_tui.labeling.proposals.contours import (
     Floats,
     Ints,
     Polar,
-    Shapes,
     best_contours,
+    directions,
     look_around,
+    outside,
     radii_around,
     shapes_of,
 )
@@ -26,9 +27,13 @@ FAINTEST = 0.04
 """Least height of a blob above its surroundings."""
 SIZE_WEIGHT = 0.2
 """Cost of a contour e times larger or smaller than expected."""
+RING = 4
+"""Radii that the ring around a contour reaches beyond it."""
 SMALLEST = 0.7
 """Least radius in pixels on any ray."""
 MOST_SEEDS = 40_000
+FINEST = 1.2
+"""Pixels: wider blobs are looked for in an image reduced until they are this wide."""
 
 FEATURES = (
     "drop", "weakest", "uneven", "contrast", "texture", "peak", "valley", "height", "relative contrast",
@@ -60,8 +65,9 @@ def find_candidates(height: Relief, size: float, most: int = MOST_SEEDS) -> Cand
     """Contours around all blobs of objects of a radius of about `size`, each from its own centroid."""
     y, x = find_seeds(height, size, most)
     radii = radii_around(size)
-    path, _ = best_contours(look_around(height, y, x, radii), np.full((len(y), 1), size), SIZE_WEIGHT)
-    form = shapes_of(radii[path])
+    rough = look_around(height, y, x, radii[::2], RAYS // 2)
+    path, _ = best_contours(rough, np.full((len(y), 1), size), SIZE_WEIGHT)
+    form = shapes_of(rough.radii[path])
     y = np.clip(y + form.y, 0, height.shape[0] - 1).astype(np.float32)
     x = np.clip(x + form.x, 0, height.shape[1] - 1).astype(np.float32)
     first = _distinct(y, x, form.area)
@@ -89,7 +95,7 @@ def find_seeds(height: Relief, size: float, most: int) -> tuple[Floats, Floats]:
 
 def blobs(height: Relief, sigma: float, most: int) -> tuple[Floats, Floats, Floats]:
     """(y, x, height) of the maxima of a difference of Gaussians; wide ones are looked for in a smaller image."""
-    step = max(1, int(sigma / 2))
+    step = max(1, int(sigma / FINEST))
     if step > 1:
         shape = max(1, height.shape[1] // step), max(1, height.shape[0] // step)
         small = cv2.resize(height, shape, interpolation=cv2.INTER_AREA)
@@ -97,7 +103,7 @@ def blobs(height: Relief, sigma: float, most: int) -> tuple[Floats, Floats, Floa
         small = height
     sigma /= step
     response = cv2.GaussianBlur(small, (0, 0), sigma) - cv2.GaussianBlur(small, (0, 0), 2.5 * sigma)
-    stride = max(1, int(np.sqrt(response.size / 100_000)))
+    stride = max(1, int(np.sqrt(response.size / 40_000)))
     spread = 4 * 1.48 * float(np.median(np.abs(response[::stride, ::stride])))
     faintest = max(FAINTEST, min(spread, 0.15))
     y, x = np.nonzero((response >= cv2.dilate(response, np.ones((3, 3), np.uint8))) & (response > faintest))
@@ -137,29 +143,30 @@ def features_of(
         inside, (inside - around) / np.maximum(inside, 0.05), form.ellipticity, np.log(form.elongation),
         np.abs(np.diff(np.log(radius), axis=1, append=np.log(radius[:, :1]))).mean(1),
         form.perimeter**2 / (4 * np.pi * form.area), np.log(form.area / (np.pi * size**2)) / 2,
-        _share_outside(y, x, radius, form, shape),
+        _share_outside(y, x, radius, shape),
     )  # fmt: skip
     return np.stack(columns, 1).astype(np.float64)
 
 
 def _heights(polar: Polar, at: Ints) -> tuple[Floats, Floats, Floats]:
     """Mean height inside and in a ring around, and the standard deviation inside; samples weigh as their area."""
-    index = np.arange(len(polar.radii))
     area = (polar.radii**2).astype(np.float32)
-    within = area * (index <= at)
-    ring = area * ((index > at) & (index <= at + 4))
-    whole = within.sum((1, 2))
-    inside = (polar.heights * within).sum((1, 2)) / whole
-    squares = (polar.heights**2 * within).sum((1, 2)) / whole
-    around = (polar.heights * ring).sum((1, 2)) / np.maximum(ring.sum((1, 2)), 1e-9)
-    return inside, around, np.sqrt(np.maximum(squares - inside**2, 0))
+    last = np.minimum(at + RING, len(area) - 1)
+    weight = np.cumsum(area)
+    weighed = polar.heights * area
+    sums = np.cumsum(weighed, axis=2)
+    squares = np.cumsum(np.multiply(weighed, polar.heights, out=weighed), axis=2)
+    whole = weight[at].sum((1, 2))
+    within = np.take_along_axis(sums, at, 2)
+    inside = within.sum((1, 2)) / whole
+    around = (np.take_along_axis(sums, last, 2) - within).sum((1, 2)) / np.maximum(
+        weight[last].sum((1, 2)) - whole, 1e-9
+    )
+    spread = np.take_along_axis(squares, at, 2).sum((1, 2)) / whole - inside**2
+    return inside, around, np.sqrt(np.maximum(spread, 0))
 
 
-def _share_outside(
-    y: Floats, x: Floats, radius: NDArray[np.float64], form: Shapes, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
+def _share_outside(y: Floats, x: Floats, radius: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Share of the rays whose end lies outside the image."""
-    angle = np.arange(RAYS) * (2 * np.pi / RAYS)
-    rows, columns = y[:, None] + radius * np.sin(angle), x[:, None] + radius * np.cos(angle)
-    outside = (rows < -0.5) | (columns < -0.5) | (rows > shape[0] - 0.5) | (columns > shape[1] - 0.5)
-    return np.asarray(outside.mean(1))
+    sine, cosine = directions(radius.shape[1])
+    return np.asarray(outside(y[:, None] + radius * sine, x[:, None] + radius * cosine, shape).mean(1))

@@ -9,6 +9,7 @@ Positions here are pixel indices: the centre of the top-left pixel is (0, 0).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,8 +37,11 @@ REACH = 2
 SHRINK = 0.4
 """The drop lies just outside the last sample inside, half a pixel of which is not the object's."""
 
-_ANGLES = np.arange(RAYS) * (2 * np.pi / RAYS)
-_SIN, _COS = np.sin(_ANGLES), np.cos(_ANGLES)
+
+def directions(rays: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sine and cosine of the angles of the rays, from x towards y."""
+    angles = np.arange(rays) * (2 * np.pi / rays)
+    return np.sin(angles), np.cos(angles)
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,10 @@ class Polar:
 
     Attributes
     ----------
-    heights : (N, RAYS, R) float32
-    gain : (N, RAYS, R) float32
+    heights : (N, rays, R) float32
+    gain : (N, rays, R) float32
         What a contour gains at each radius, before the expectation of size.
-    valley : (N, RAYS, R) float32
+    valley : (N, rays, R) float32
         Depth of the deepest valley between the centre and each radius.
     radii : (R,) float64
     """
@@ -68,20 +72,30 @@ def radii_around(size: float, least: int = -16) -> NDArray[np.float64]:
 
 def ellipse_radii(elongation: float, angle: float) -> NDArray[np.float64]:
     """Radius on every ray of an ellipse of the area of the unit disc; the angle of its long axis is from x towards y."""
-    turned = _ANGLES - angle
-    return np.asarray(1 / np.sqrt(np.cos(turned) ** 2 / elongation + np.sin(turned) ** 2 * elongation))
+    sine, cosine = directions(RAYS)
+    along, across = cosine * np.cos(angle) + sine * np.sin(angle), sine * np.cos(angle) - cosine * np.sin(angle)
+    return np.asarray(1 / np.sqrt(along**2 / elongation + across**2 * elongation))
 
 
-def look_around(height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64]) -> Polar:
+def look_around(height: Relief, y: Floats, x: Floats, radii: NDArray[np.float64], rays: int = RAYS) -> Polar:
     """Sample the relief around centres. Radii outside the image gain nothing, so that a contour may leave it."""
-    rows = y[:, None, None] + (_SIN[:, None] * radii).astype(np.float32)
-    columns = x[:, None, None] + (_COS[:, None] * radii).astype(np.float32)
+    sine, cosine = directions(rays)
+    rows = y[:, None, None] + (sine[:, None] * radii).astype(np.float32)
+    columns = x[:, None, None] + (cosine[:, None] * radii).astype(np.float32)
     samples = _interpolate(height, rows, columns)
-    outside = (rows < -0.5) | (columns < -0.5) | (rows > height.shape[0] - 0.5) | (columns > height.shape[1] - 0.5)
-    valley = np.maximum.accumulate(samples - np.minimum.accumulate(samples, 2), 2)
-    gain = _drop(samples, radii) - np.float32(VALLEY) * valley
-    gain[outside] = 0
+    lowest = np.minimum.accumulate(samples, 2)
+    valley = np.maximum.accumulate(np.subtract(samples, lowest, out=lowest), 2)
+    gain = _drop(samples, radii)
+    gain -= np.float32(VALLEY) * valley
+    reach = radii[-1] + 1
+    edge = np.flatnonzero((y < reach) | (x < reach) | (y + reach > height.shape[0]) | (x + reach > height.shape[1]))
+    gain[edge] = np.where(outside(rows[edge], columns[edge], height.shape), 0, gain[edge])
     return Polar(samples, gain, valley, radii)
+
+
+def outside(rows: NDArray[Any], columns: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which positions lie in no pixel of an image."""
+    return (rows < -0.5) | (columns < -0.5) | (rows > shape[0] - 0.5) | (columns > shape[1] - 0.5)
 
 
 def _interpolate(height: Relief, rows: Floats, columns: Floats) -> Floats:
@@ -89,7 +103,9 @@ def _interpolate(height: Relief, rows: Floats, columns: Floats) -> Floats:
     flat = (len(rows), -1)
     maps = rows.reshape(flat), columns.reshape(flat)
     parts = [
-        cv2.remap(height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(
+            height, maps[1][i : i + 8192], maps[0][i : i + 8192], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         for i in range(0, len(rows), 8192)
     ]
     return np.concatenate(parts).reshape(rows.shape) if parts else np.empty(rows.shape, np.float32)
@@ -117,36 +133,40 @@ def best_contours(polar: Polar, expected: NDArray[np.float64], weight: float) ->
     ----------
     polar : Polar
         Of N centres, or of one.
-    expected : (N, RAYS) or (N, 1)
+    expected : (N, rays) or (N, 1)
         Expected radius of each on the rays.
     weight : float
         Cost of a contour e times larger or smaller than expected, per ray.
 
     Returns
     -------
-    path : (N, RAYS) int
+    path : (N, rays) int
         Index into `polar.radii` on every ray.
     gain : (N,) float32
         What the contour gains, mean over its rays.
 
     Notes
     -----
-    Viterbi over two turns; the middle turn of the best path is closed but for rare ties far from any object.
+    Viterbi over a turn and a half; the turn in the middle of the best path is closed but for rare ties far from any
+    object.
     """
     away = np.log(polar.radii / expected[:, :, None]) ** 2
     gain = polar.gain - (weight * away).astype(np.float32)
+    count, rays = gain.shape[:2]
+    margin = rays // 4
+    steps = rays + 2 * margin
     best = gain[:, 0].copy()
     origins = []
-    for step in range(1, 2 * RAYS + 1):
+    for step in range(1, steps + 1):
         best, origin = _advance(best)
         origins.append(origin)
-        best += gain[:, step % RAYS]
-    path = np.empty((2 * RAYS + 1, len(gain)), np.intp)
-    path[-1] = best.argmax(1) if len(gain) else 0
-    each = np.arange(len(gain))
-    for step in range(2 * RAYS, 0, -1):
+        best += gain[:, step % rays]
+    path = np.empty((steps + 1, count), np.intp)
+    path[-1] = best.argmax(1) if count else 0
+    each = np.arange(count)
+    for step in range(steps, 0, -1):
         path[step - 1] = path[step] + origins[step - 1][each, path[step]]
-    middle = np.roll(path[RAYS // 2 : RAYS // 2 + RAYS], RAYS // 2, axis=0).T
+    middle = np.roll(path[margin : margin + rays], margin, axis=0).T
     return middle, np.take_along_axis(gain, middle[:, :, None], 2)[..., 0].mean(1)
 
 
@@ -155,7 +175,10 @@ def _advance(best: Floats) -> tuple[Floats, NDArray[np.int8]]:
     reached, origin = best.copy(), np.zeros(best.shape, np.int8)
     for step in range(1, REACH + 1):
         cost = np.float32(BEND * step * step)
-        for here, there, back in ((slice(step, None), slice(None, -step), -step), (slice(None, -step), slice(step, None), step)):
+        for here, there, back in (
+            (slice(step, None), slice(None, -step), -step),
+            (slice(None, -step), slice(step, None), step),
+        ):
             value = best[:, there] - cost
             better = value > reached[:, here]
             np.copyto(reached[:, here], value, where=better)
@@ -180,8 +203,9 @@ class Shapes:
 
 
 def shapes_of(radius: NDArray[np.float64]) -> Shapes:
-    """Forms of contours given as (N, RAYS) radii, by Green's theorem over the polygon."""
-    x, y = radius * _COS, radius * _SIN
+    """Forms of contours given as (N, rays) radii, by Green's theorem over the polygon."""
+    sine, cosine = directions(radius.shape[1])
+    x, y = radius * cosine, radius * sine
     x2, y2 = np.roll(x, -1, 1), np.roll(y, -1, 1)
     cross = x * y2 - x2 * y
     area = cross.sum(1) / 2

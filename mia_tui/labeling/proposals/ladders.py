@@ -6,7 +6,7 @@ step evenly. The first ladder trusts the image; the others trust the expected sh
 and follow the image where it agrees, so that an object with hardly an edge still is a few keys away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -76,7 +76,7 @@ class _View:
 
 def ladders_of(
     height: Relief, star: Star, outline: BaseGeometry, taken: Sequence[BaseGeometry], origin: tuple[int, int]
-) -> tuple[Ladder, ...]:
+) -> Iterator[Ladder]:
     """Ladders for an outline that was made from a contour; it is the chosen rung of the first.
 
     Parameters
@@ -100,7 +100,7 @@ def ladders_of(
 
 def ladders_at(
     height: Relief, y: float, x: float, size: float, taken: Sequence[BaseGeometry], origin: tuple[int, int]
-) -> tuple[Ladder, ...]:
+) -> Iterator[Ladder]:
     """Ladders around a point where objects of a radius of about `size` are likely."""
     radii = radii_around(size, LEAST)
     return _ladders(_view(height, y, x, float(radii[-1]), taken, origin), size, radii, None)
@@ -113,20 +113,23 @@ def _forms() -> Radii:
     return np.stack([ellipse_radii(1, 0), *(ellipse_radii(e, a) for e in ELONGATIONS for a in angles)])
 
 
-def _ladders(view: _View, size: float, radii: Radii, base: Mask | None) -> tuple[Ladder, ...]:
+def _ladders(view: _View, size: float, radii: Radii, base: Mask | None) -> Iterator[Ladder]:
+    """The ladder that trusts the image, the one of the likeliest shape at each size, then those of single shapes."""
     polar = look_around(view.height, np.array([view.y], np.float32), np.array([view.x], np.float32), radii)
-    found = []
-    start = None if base is None else int(np.count_nonzero(base))
-    for weight in (LOOSE, FIRM):
-        paths, gain, sure = _contours(view, polar, size, weight)
-        each = np.arange(len(SIZES)), gain.argmax(1)
-        rungs = _masks(view, radii, paths[each])
-        if start is None:
-            start = int(np.count_nonzero(rungs[int(sure[each].argmax())]))
-        found.append(_nested(rungs, base if weight == LOOSE else None, start, view))
-    likely = np.argsort(-sure.max(0), kind="stable")[:SHAPES]
-    found += [_nested(_masks(view, radii, paths[:, form]), None, start, view) for form in likely]
-    return tuple(ladder for ladder in found if ladder.outlines)
+    each = np.arange(len(SIZES))
+    paths, gain, sure = _contours(view, polar, size, LOOSE)
+    best = gain.argmax(1)
+    rungs = _masks(view, radii, paths[each, best])
+    if base is None:
+        base = rungs[int(sure[each, best].argmax())]
+    start = int(np.count_nonzero(base))
+    yield from _nested(rungs, base, view)
+    paths, gain, sure = _contours(view, polar, size, FIRM)
+    shapes = [gain.argmax(1), *np.argsort(-sure.max(0), kind="stable")[:SHAPES]]
+    for shape in shapes:
+        rungs = _masks(view, radii, paths[each, shape])
+        areas = np.array([np.count_nonzero(rung) for rung in rungs])
+        yield from _nested(rungs, rungs[int(np.abs(areas - start).argmin())], view)
 
 
 def _contours(view: _View, polar: Polar, size: float, weight: float) -> tuple[NDArray[np.intp], Radii, Radii]:
@@ -135,7 +138,9 @@ def _contours(view: _View, polar: Polar, size: float, weight: float) -> tuple[ND
     expected = (size * SIZES)[:, None, None] * forms
     paths, gain = best_contours(polar, expected.reshape(-1, forms.shape[1]), weight)
     count = len(paths)
-    many = Polar(*(np.broadcast_to(a, (count, *a.shape[1:])) for a in (polar.heights, polar.gain, polar.valley)), polar.radii)
+    many = Polar(
+        *(np.broadcast_to(a, (count, *a.shape[1:])) for a in (polar.heights, polar.gain, polar.valley)), polar.radii
+    )
     y, x = (np.full(count, at, np.float32) for at in (view.y, view.x))
     sure = scores(features_of(many, paths, size, y, x, view.height.shape))
     shape = len(SIZES), len(forms)
@@ -180,12 +185,10 @@ def _pixels(view: _View, radius: Radii) -> Mask:
     return parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])) if count > 2 else mask.astype(bool)
 
 
-def _nested(rungs: Sequence[Mask], base: Mask | None, start: int, view: _View) -> Ladder:
-    """Rungs each within the next and visibly smaller, from the base, or from the rung whose area is next to `start`."""
-    areas = [int(np.count_nonzero(rung)) for rung in rungs]
-    if base is None:
-        base = rungs[int(np.argmin([abs(area - start) for area in areas]))]
-    smaller, larger = [], []
+def _nested(rungs: Sequence[Mask], base: Mask, view: _View) -> Iterator[Ladder]:
+    """The ladder of the base and of rungs, each within the next and visibly smaller; none where all is empty."""
+    smaller: list[Mask] = []
+    larger: list[Mask] = []
     last = base
     for rung in reversed(rungs):
         inner = rung & last
@@ -200,5 +203,6 @@ def _nested(rungs: Sequence[Mask], base: Mask | None, start: int, view: _View) -
             larger.append(outer)
     masks = [*reversed(smaller), *([base] if base.any() else []), *larger]
     shift = np.array([view.corner[1], view.corner[0]])
-    outlines = tuple(shapely.transform(shapes_from_labels(mask)[1], lambda xy: xy + shift) for mask in masks)
-    return Ladder(outlines, min(len(smaller), max(len(masks) - 1, 0)))
+    if masks:
+        outlines = (shapely.transform(shapes_from_labels(mask)[1], lambda xy: xy + shift) for mask in masks)
+        yield Ladder(tuple(outlines), len(smaller))

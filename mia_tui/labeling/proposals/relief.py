@@ -14,7 +14,7 @@ Relief = NDArray[np.float32]
 
 POLARITIES = ("auto", "bright", "dark")
 
-SAMPLE = 100_000
+SAMPLE = 40_000
 """Pixels that percentiles and noise are estimated from."""
 
 RANGE_SHARE = 0.1

@@ -2,7 +2,7 @@
 
 A first guess is read from the distance transform of what a global threshold finds; where an uneven ground fools it, a
 smaller size may explain more. So contours are fitted to the strongest blobs at the guess, half of it, and so on, and
-the size wins whose contours are longest together, each counted by how sure it is.
+the size wins whose contours explain most: the sum of their scores, a large one counting for more, but not as its area.
 """
 
 import cv2
@@ -13,7 +13,7 @@ from mia_tui.labeling.proposals.candidates import find_candidates
 from mia_tui.labeling.proposals.relief import Relief
 from mia_tui.labeling.proposals.scorecard import scores
 
-TRIED = 80
+TRIED = 60
 """Blobs per scale and size that are looked at."""
 SURE = 0.4
 LEAST, DEFAULT = 3.0, 8.0
@@ -54,7 +54,7 @@ def _inscribed(height: Relief) -> float | None:
 
 
 def _explained(height: Relief, size: float) -> tuple[float, float]:
-    """(sum of the radii of contours of this size, weighed by their scores; their median radius)."""
+    """(what contours of this size explain, their median radius)."""
     found = find_candidates(height, size, TRIED)
     sure = scores(found.features)
     taken: list[int] = []
@@ -66,4 +66,4 @@ def _explained(height: Relief, size: float) -> tuple[float, float]:
         if not (apart < 0.7 * np.maximum(radius, found.radius[taken].mean(1))).any():
             taken.append(int(index))
     radii: NDArray[np.float64] = found.radius[taken].mean(1)
-    return float((radii * sure[taken]).sum()), float(np.median(radii)) if taken else size
+    return float((radii**0.75 * sure[taken]).sum()), float(np.median(radii)) if taken else size
