@@ -111,8 +111,8 @@ def _ladder(desk: "Desk", number: int) -> Ladder | None:
         return None
     own = desk.label_from(number)
     taken = [each.geometry for each in desk.labels.objects.values() if each.id != own]
-    made = proposer.masks.ladder(item, taken)
-    return Ladder(made.outlines, made.chosen) if made.outlines else None
+    made = next(proposer.masks.ladders(item, taken), None)
+    return None if made is None else Ladder(made.outlines, made.chosen)
 
 
 # ---- scrubbing -------------------------------------------------------------------------------------------------------
