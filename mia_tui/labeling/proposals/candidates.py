@@ -31,6 +31,8 @@ SIZE_WEIGHT = 0.2
 """Cost of a contour e times larger or smaller than expected."""
 RING = 4
 """Radii that the ring around a contour reaches beyond it."""
+SAME = 0.12
+"""Centres that agree to this share of the radius, in contours of about one area, are one."""
 SMALLEST = 0.7
 """Least radius in pixels on any ray."""
 MOST_SEEDS = 40_000
@@ -152,10 +154,10 @@ def blobs(height: Relief, sigma: float, most: int) -> tuple[Floats, Floats, Floa
 
 def _distinct(y: Floats, x: Floats, area: NDArray[np.float64]) -> Ints:
     """Index of one of all contours that agree in place and area."""
-    area = np.maximum(area, 1)
-    reach = np.maximum(0.12 * np.sqrt(area / np.pi), 1)
-    place = np.stack([y / reach, x / reach, np.log(area) / 0.3], 1)
-    return np.asarray(np.unique(np.rint(place).astype(np.int64), axis=0, return_index=True)[1])
+    class_of_area = np.rint(np.log(np.maximum(area, 1)) / 0.3)
+    reach = np.maximum(SAME * np.sqrt(np.exp(0.3 * class_of_area) / np.pi), 1)
+    place = np.rint(np.stack([y / reach, x / reach, class_of_area], 1)).astype(np.int64)
+    return np.asarray(np.unique(place, axis=0, return_index=True)[1])
 
 
 def features_of(
