@@ -27,7 +27,7 @@ Limits = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """Which frame to read, and how its contrast is set."""
+    """Which frame to read, how its contrast is set, and whether labels and predictions are read with it."""
 
     project: Project
     key: str
@@ -35,6 +35,7 @@ class FrameRequest:
     z: int = 0
     model: str | None = None
     contrast: str = "frame"
+    overlays: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class FrameReader:
             pyramid = self._read_plane(image, t, z)
             limits = self._find_limits(image, request.contrast, t, z, pyramid)
         shown = ShownFrame(request, image.info, t, z, pyramid, limits, None, None)
-        return read_overlays(shown)
+        return read_overlays(shown) if request.overlays else shown
 
     def close(self) -> None:
         with self._lock:

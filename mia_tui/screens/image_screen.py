@@ -108,6 +108,8 @@ class ImageScreen(MiaScreen):
     A subclass asks for frames with `ask` and says in `scene_parts` what lies over them.
     """
 
+    OVERLAYS: ClassVar[bool] = True
+    """Whether labels and predictions are read with a frame."""
     NEEDS_FRAME: ClassVar[frozenset[str]] = frozenset(a.id for a in (*VIEW_ACTIONS, *LOOK_ACTIONS))
     DEFAULT_CSS = """
     ImageScreen .line { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -163,7 +165,7 @@ class ImageScreen(MiaScreen):
         if self._kept is None:
             self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
         contrast = "frame" if self.contrast == MANUAL else self.contrast
-        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast))
+        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast, self.OVERLAYS))
 
     def _take_look(self, look: RememberedLook) -> None:
         self._kept = look

@@ -89,6 +89,7 @@ class LabelScreen(ImageScreen):
 
     HEADING = "Label"
     NAME = "label"
+    OVERLAYS = False  # the desk reads them, once
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("next_image", "N", "Next image", "Images", method="step_image", args=(1,)),
         Action("previous_image", "P", "Previous image", "Images", method="step_image", args=(-1,)),
