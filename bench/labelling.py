@@ -1,6 +1,6 @@
 """How fast labelling by keys is: an oracle that knows the truth labels real images from nothing, and only presses keys.
 
-    python bench/labelling.py [--task points] [--task masks] [--every N] [--set bbbc039]
+python bench/labelling.py [--task points] [--task masks] [--every N] [--set bbbc039]
 """
 
 import argparse
@@ -148,9 +148,7 @@ def report(task: str, name: str, results: list[Result], order: dict[str, int]) -
     if name == "dsb2018":
         values["fitted half"] = [result for result in results if order[result.name] % 2 == 0]
         values["other half"] = [result for result in results if order[result.name] % 2 == 1]
-    shown = {
-        f"{part}: {key}": value for part, some in values.items() if some for key, value in pooled(some).items()
-    }
+    shown = {f"{part}: {key}": value for part, some in values.items() if some for key, value in pooled(some).items()}
     show(f"labelling-{task}-{name}", shown, GOALS[task])
 
 

@@ -81,7 +81,7 @@ def _ways_to(hand: Hand, aim: tuple[float, float]) -> Iterator[Way]:
     places = places_to_add(desk)
     for snaps in (True, False):
         taken: list[tuple[float, float]] = []
-        mode = GridMode("", lambda _, y, x, taken=taken: taken.append((y, x)), lambda _: places)  # noqa: B023
+        mode = GridMode("", lambda _, y, x, taken=taken: taken.append((y, x)), lambda _: places)
         mode.restart(desk)
         keys: list[str] = []
         while not taken and len(keys) < DEEPEST:
