@@ -370,8 +370,13 @@ class Desk:
         if self.modes:
             self.modes.pop().left(self)
 
-    def click(self, y: float, x: float) -> None:
-        """A click: chooses the object that is there; elsewhere it is a place for the mode or the tool in hand."""
+    def click(self, y: float, x: float, *, exact: bool = False) -> None:
+        """A click: chooses the object that is there; elsewhere it is a place for the mode or the tool in hand.
+
+        `exact` (shift) does not snap where the tool would.
+        """
+        from mia_tui.labeling.desk.tools import tool_in_hand
+
         with self._doing():
             there = self.at(y, x) if not self.modes else None
             if there is not None:
@@ -379,7 +384,8 @@ class Desk:
             elif self.read_only:
                 self.warn(f"Open for viewing only: {self.read_only}")
             else:
-                self.put(y, x)
+                tool = tool_in_hand(self)
+                self.put(*(tool.snapped(self, y, x) if tool.snaps_clicks and not (exact or self.modes) else (y, x)))
 
     def drag(self, path: list[tuple[float, float]], *, shift: bool = False, ctrl: bool = False) -> None:
         """The mouse was drawn along (y, x) with its button pressed."""

@@ -389,7 +389,7 @@ class LabelScreen(ImageScreen):
         """A click is what the cursor and enter do, or chooses what is there."""
         desk = self._desk
         if desk is not None and desk.frame is not None and not self._loading:
-            self.run_worker(self._at_desk(lambda: desk.click(event.y, event.x)), group="label-mouse")
+            self.run_worker(self._at_desk(lambda: desk.click(event.y, event.x, exact=event.shift)), group="label-mouse")
 
     def on_image_canvas_dragged(self, event: ImageCanvas.Dragged) -> None:
         """A drag draws; while it goes on its way is shown."""

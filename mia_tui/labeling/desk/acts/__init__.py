@@ -2,7 +2,19 @@
 
 import importlib
 
-MODULES = ("proposing", "deciding", "pointing", "objects", "vertices", "stacks", "areas", "menus", "classes", "history")
+MODULES = (
+    "proposing",
+    "deciding",
+    "pointing",
+    "objects",
+    "vertices",
+    "moving",
+    "stacks",
+    "areas",
+    "menus",
+    "classes",
+    "history",
+)
 
 
 def load() -> None:

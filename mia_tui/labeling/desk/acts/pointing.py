@@ -149,6 +149,15 @@ def places_to_add(desk: "Desk") -> NDArray[np.float64]:
     return tool_in_hand(desk).snaps(desk)
 
 
+@row("put_snapped", "backslash", "Add near the cursor", GROUP, edits=True,
+     more="Add what may be an object nearest to the cursor")  # fmt: skip
+def put_snapped(desk: "Desk") -> None:
+    from mia_tui.labeling.desk.tools import tool_in_hand
+
+    y, x = desk.cursor
+    put(desk, *tool_in_hand(desk).snapped(desk, y + 0.5, x + 0.5))
+
+
 @row("put_cursor", "enter", "Add at the cursor", GROUP, edits=True)
 def put_cursor(desk: "Desk") -> None:
     y, x = desk.cursor

@@ -22,6 +22,9 @@ MENU = "tools"
 FIRST = {"segmentation": "seed", "detection": "point"}
 """The tool a project of a task begins with."""
 
+SNAP_PX = 8.0
+"""How far a place snaps as long as nobody knows how large the objects are."""
+
 TOOLS: dict[str, type["Tool"]] = {}
 
 
@@ -35,6 +38,8 @@ class Tool(Mode):
     stays: ClassVar[bool] = True
     at_once: ClassVar[bool] = False
     """Whether its keys count as soon as it is in hand, before the first place."""
+    snaps_clicks: ClassVar[bool] = False
+    """Whether a click goes to the nearest place that the grid would snap to (with shift it does not)."""
     title: ClassVar[str] = ""
     """What status line and menu call it."""
 
@@ -53,6 +58,16 @@ class Tool(Mode):
     def snaps(self, desk: "Desk") -> NDArray[np.float64]:
         """(N, 2) of (y, x): what the grid snaps to."""
         return np.zeros((0, 2))
+
+    def snapped(self, desk: "Desk", y: float, x: float) -> tuple[float, float]:
+        """The nearest place to snap to, no further than an object's radius; else the place itself."""
+        places = self.snaps(desk)
+        reach = (desk.diameter or 2 * SNAP_PX) / 2
+        if not len(places):
+            return y, x
+        distances = np.hypot(places[:, 0] - y, places[:, 1] - x)
+        nearest = int(distances.argmin())
+        return (float(places[nearest, 0]), float(places[nearest, 1])) if distances[nearest] <= reach else (y, x)
 
 
 def tool(

@@ -1,6 +1,6 @@
 """Points of a detection project: one place is one object."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import shapely
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.acts.proposing import places
+from mia_tui.labeling.desk.refs import Ref
 from mia_tui.labeling.desk.rows import POINTED
 from mia_tui.labeling.desk.tools import Tool, tool
 
@@ -18,15 +19,24 @@ TOO_NEAR_PX = 3.0
 """A point nearer than this to another one of the frame is refused: it is the same object."""
 
 
+def is_taken(desk: "Desk", y: float, x: float, but: Ref | None = None) -> bool:
+    """Whether another point than `but` is nearer than `TOO_NEAR_PX`."""
+    own = but.number if but is not None and but.kind == "label" else None
+    others = [item.geometry for item in desk.labels.objects.values() if item.id != own]
+    if not others:
+        return False
+    x_y = shapely.get_coordinates(shapely.centroid(np.array(others, dtype=object)))
+    return bool(np.hypot(x_y[:, 0] - x, x_y[:, 1] - y).min() < TOO_NEAR_PX)
+
+
 @tool("point", "d", "Point", tasks=POINTED, more="A place is an object")
 class PointTool(Tool):
     """Adds a point where it is told."""
 
+    snaps_clicks: ClassVar[bool] = True
+
     def put(self, desk: "Desk", y: float, x: float) -> None:
-        points = np.array(
-            [shapely.get_coordinates(item.geometry).mean(axis=0) for item in desk.labels.objects.values()]
-        )
-        if len(points) and np.hypot(points[:, 0] - x, points[:, 1] - y).min() < TOO_NEAR_PX:
+        if is_taken(desk, y, x):
             desk.warn(f"There is a point within {TOO_NEAR_PX:.0f} pixels already.")
             return
         edits.add(desk, shapely.Point(x, y), "add point")
