@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 import shapely
 
 from mia_tui.labeling.desk import edits
-from mia_tui.labeling.desk.acts.deciding import nothing_current
 from mia_tui.labeling.desk.modes import Handle, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref
 from mia_tui.labeling.desk.rows import POINTED, row
@@ -35,14 +34,6 @@ class MoveMode(Mode):
             return Sketch()
         x, y = item.geometry.bounds[:2]
         return Sketch(handles=(Handle((y, x), "◆"),))
-
-
-@row(
-    "move", "e", "Move", "Edit", more="Move the chosen point by arrows", tasks=POINTED, why=nothing_current, edits=True
-)
-def move(desk: "Desk") -> None:
-    if desk.current is not None:
-        desk.enter(MoveMode(desk.current))
 
 
 def move_to(desk: "Desk", ref: Ref, y: float, x: float) -> Ref | None:

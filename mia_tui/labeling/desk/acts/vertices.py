@@ -8,7 +8,8 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.labeling import vertices
 from mia_tui.labeling.desk import edits
-from mia_tui.labeling.desk.acts.objects import outline_missing
+from mia_tui.labeling.desk.acts.deciding import nothing_current
+from mia_tui.labeling.desk.acts.moving import MoveMode
 from mia_tui.labeling.desk.hints import Hint, Target, place_hints
 from mia_tui.labeling.desk.modes import Handle, Mode, Sketch, Stroke
 from mia_tui.labeling.desk.refs import Ref
@@ -86,11 +87,13 @@ class CornersMode(Mode):
         return Sketch(strokes, chosen, tuple(hint for hint in self.hints if hint.letters.startswith(self.typed)))
 
 
-@row("corners", "e", "Edit corners", "Outline", more="Move, insert and delete corners of the chosen object",
-     tasks=OUTLINED, why=outline_missing, edits=True)  # fmt: skip
+@row("corners", "e", "Edit corners", "Edit", more="Move, insert, delete corners of the chosen object; move a point",
+     why=nothing_current, edits=True)  # fmt: skip
 def corners(desk: "Desk") -> None:
-    if desk.current is not None:
-        desk.enter(CornersMode(desk.current))
+    item = desk.find(desk.current)
+    if item is not None and desk.current is not None:
+        point = item.geometry.geom_type == "Point"
+        desk.enter(MoveMode(desk.current) if point else CornersMode(desk.current))
 
 
 def held(desk: "Desk") -> CornersMode:
