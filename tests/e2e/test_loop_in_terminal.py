@@ -16,8 +16,8 @@ from mia_tui.screens.training import setting_names
 from mia_tui.simulate import write_dataset
 
 SETTINGS = {
-    "name": "tiny", "encoder": "tu-mobilenetv3_small_050", "epochs": "15", "patch_size": "64", "batch_size": "4",
-    "learning_rate": "0.01", "augmentation": "none", "decoder_channels": "16,8,8,8,8", "ema": "0",
+    "name": "tiny", "encoder": "tu-mobilenetv3_small_050", "epochs": "20", "patch_size": "64", "batch_size": "4",
+    "learning_rate": "0.003", "augmentation": "none", "decoder_channels": "16,8,8,8,8", "ema": "0",
     "steps_per_epoch": "20", "validation": "0.34", "device": "cpu", "threads": "1",
 }  # fmt: skip
 """Small enough for seconds on one core, large enough to find most cells; what the form calls them."""
@@ -25,14 +25,42 @@ SETTINGS = {
 
 @pytest.fixture
 def project(tmp_path) -> Project:
-    """Simulated cells: three labelled images to learn from, one image and a time lapse of two frames to predict."""
+    """Simulated cells: three images to label and learn from, one image and a time lapse of two frames to predict."""
     write_dataset(tmp_path / "images", train=3, predict=2, size=128, frames=2)
     images = tmp_path / "images"
-    made = Project.create(
+    return Project.create(
         tmp_path / "cells", images=images / "train", predict_images=images / "predict", classes=["nucleus"],
         name="Small cells",
     )  # fmt: skip
-    return import_masks(made, images / "train_masks", kind="instance").project
+
+
+@pytest.fixture
+def labelled(project, tmp_path) -> Project:
+    return import_masks(project, tmp_path / "images" / "train_masks", kind="instance").project
+
+
+def label(project) -> None:
+    """Label the three training images: propose, accept all, delete one and take that back, on to the next image."""
+    with Terminal(project.folder, "--graphics", "cells") as terminal:
+        terminal.see("━ 0 labels")
+        terminal.press("enter")
+        for number, ref in enumerate(project.images("train")):
+            terminal.see(rf"{re.escape(ref.key)}\s+128 x 128")
+            terminal.see(rf"Label +{number + 1}/\d+ *$")
+            terminal.press("space")
+            count = int(terminal.see(r"(\d+) pending of proposals")[1])
+            assert count >= 4, terminal.text
+            terminal.press("A")
+            terminal.see(rf"nucleus {count} +. 0 pending of proposals")
+            terminal.press("d", "f")
+            terminal.see(rf"nucleus {count - 1} ")
+            terminal.press("escape")  # and then another key is alt+key, unless the first one was dealt with
+            terminal.see_no("delete: type hints")
+            terminal.press("u")
+            terminal.see(rf"nucleus {count} ")
+            terminal.see(r"saved *$")
+            terminal.press("N")
+        assert terminal.end() == 0
 
 
 def features(path: Path) -> list[dict]:
@@ -87,7 +115,7 @@ def train_and_leave(project) -> RunFolder:
         terminal.see("3 labelled frames")
         fill_form(terminal)
         terminal.press("ctrl+s")
-        terminal.see(r"▶ running +epoch \d+ of 15", seconds=120)
+        terminal.see(r"▶ running +epoch \d+ of 20", seconds=120)
         run = RunFolder(project.runs_folder / "tiny")
         assert terminal.end() == 0
     status = current_status(run)
@@ -101,8 +129,8 @@ def attach_and_predict(terminal, run) -> None:
     terminal.press("f5")
     terminal.see(r"^\s*tiny +. (running|finished)")
     terminal.press("enter")
-    terminal.see(r"(▶ running|✓ finished) +epoch \d+ of 15")
-    terminal.see(r"✓ finished +epoch 15 of 15 +step 300 of 300", seconds=180)
+    terminal.see(r"(▶ running|✓ finished) +epoch \d+ of 20")
+    terminal.see(r"✓ finished +epoch 20 of 20 +step 400 of 400", seconds=180)
     assert current_status(run).state == "finished"
     terminal.press("p")
     terminal.see("predict-tiny")
@@ -179,6 +207,7 @@ def check_table(path: Path, project) -> None:
 
 
 def test_from_images_to_a_table_by_keys_alone(project, tmp_path) -> None:
+    label(project)
     before = in_files(project.folder / "labels")
     run = train_and_leave(project)
     with Terminal(project.folder, "--graphics", "cells") as terminal:
@@ -198,9 +227,9 @@ def test_from_images_to_a_table_by_keys_alone(project, tmp_path) -> None:
     [(80, 24, {}), (120, 40, {"NO_COLOR": "1"}), (100, 30, {"TERM": "tmux-256color", "TMUX": "/tmp/none,1,0"})],
     ids=["80x24", "no-color", "tmux"],
 )
-def test_the_app_starts_and_quits_in_any_terminal(project, columns, lines, environment) -> None:
-    first = project.images()[0].key
-    with Terminal(project.folder, columns=columns, lines=lines, environment=environment) as terminal:
+def test_the_app_starts_and_quits_in_any_terminal(labelled, columns, lines, environment) -> None:
+    first = labelled.images()[0].key
+    with Terminal(labelled.folder, columns=columns, lines=lines, environment=environment) as terminal:
         terminal.see("Small cells")
         terminal.see(rf"{re.escape(first)}\s+128 x 128")
         terminal.see(r"━ \d+ labels")
