@@ -119,7 +119,8 @@ class ImageScreen(MiaScreen):
         super().__init__()
         write_only_changes(self)
         self.shown: ShownFrame | None = None
-        self._kept: RememberedLook | None = None
+        self._kept = RememberedLook()
+        self._look_is_old = True
         self.gamma = 1.0
         self.invert = False
         self.hidden: frozenset[int] = frozenset()
@@ -148,7 +149,7 @@ class ImageScreen(MiaScreen):
         return Look(self.gamma, self.invert, self.hidden)
 
     def on_screen_resume(self) -> None:
-        self._kept = None  # another screen may have changed the look
+        self._look_is_old = True  # another screen may have changed it
 
     async def on_unmount(self) -> None:
         if self._reader is not None:
@@ -162,19 +163,18 @@ class ImageScreen(MiaScreen):
 
     async def _ask(self, key: str, t: int, z: int, model: str | None) -> None:
         frames = await asyncio.to_thread(_import_frames)
-        if self._kept is None:
+        if self._look_is_old:
             self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
         contrast = "frame" if self.contrast == MANUAL else self.contrast
         self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast, self.OVERLAYS))
 
     def _take_look(self, look: RememberedLook) -> None:
-        self._kept = look
+        self._kept, self._look_is_old = look, False
         self.gamma, self.invert, self.contrast, self.limits = look.gamma, look.invert, look.contrast, look.limits
 
     def keep_look(self) -> None:
         """Remember how the images are looked at, for this project."""
-        kept = self._kept or RememberedLook()
-        look = replace(kept, gamma=self.gamma, invert=self.invert, contrast=self.contrast, limits=self.limits)
+        look = replace(self._kept, gamma=self.gamma, invert=self.invert, contrast=self.contrast, limits=self.limits)
         if self.shown is not None:
             look = look.with_hidden(self.shown.info.sizes[1], self.hidden)
         self._kept = look
@@ -192,7 +192,7 @@ class ImageScreen(MiaScreen):
         before = self.shown
         self.shown = shown
         if before is None or before.request.key != request.key:
-            self.hidden = frozenset() if self._kept is None else self._kept.hidden.get(shown.info.sizes[1], frozenset())
+            self.hidden = self._kept.hidden.get(shown.info.sizes[1], frozenset())
         if shown.problem:
             self.say(shown.problem, "error")
         self.frame_shown(shown)

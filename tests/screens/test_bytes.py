@@ -1,5 +1,7 @@
 """How many bytes the real app sends to a terminal for a key, and how far a slow line lags: what SSH users feel."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
@@ -114,3 +116,20 @@ def test_thousands_of_objects_do_not_slow_the_cursor(opened) -> None:
         times.append(np.median([one.seconds for one in found]))
     assert sizes[1] <= 2 * sizes[0]
     assert times[1] <= 2 * times[0] + 0.005
+
+
+def test_a_vertex_a_page_of_hints_and_accepting_all_write_their_own_cells_only() -> None:
+    """On the app of the bench: 300 dashed outlines over 1024 x 1024 pixels."""
+    app = Path(__file__).parents[2] / "bench" / "_canvas_app.py"
+    with SlowLine([str(app), "quadrant", "300"]) as line:
+        line.wait_for(b"zoom fit")
+        line.take(0.8)
+        frame = line.press(b"z", quiet=0.6).size
+        vertices = [line.press(b"v") for _ in range(4)]
+        assert all(0 < one.size <= 1000 for one in vertices)
+        line.press(b"f", quiet=0.6)
+        on, off = line.press(b"i"), line.press(b"i")
+        assert 60 * 5 < on.size < 6_000
+        assert off.size < 8_000
+        assert 5_000 < line.press(b"a").size < 40_000
+        assert frame < 100_000
