@@ -1,7 +1,8 @@
 """Several outlines for one object, each inside the next: one key grows or shrinks the proposal by a rung."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
@@ -32,6 +33,34 @@ class Ladder:
     @property
     def proposal(self) -> BaseGeometry:
         return self.rungs[self.best]
+
+
+@dataclass
+class Shapes:
+    """Ladders of one object in different shapes, the likeliest first, each worked out when it is asked for.
+
+    The object stands on `known[at]`.
+    """
+
+    further: Iterator[Ladder]
+    known: list[Ladder] = field(default_factory=list)
+    at: int = 0
+
+    @classmethod
+    def of(cls, ladders: Iterable[Ladder]) -> "Shapes | None":
+        """The shapes of an object that stands on the first of its ladders; None when there is none."""
+        further = iter(ladders)
+        first = next(further, None)
+        return None if first is None else cls(further, [first])
+
+    def step(self, way: int) -> Ladder | None:
+        """The next ladder (1), after the last one the first; or the previous one (-1). None when there is no other."""
+        if way > 0 and self.at + 1 == len(self.known):
+            self.known.extend(itertools.islice(self.further, 1))
+        if len(self.known) < 2:
+            return None
+        self.at = (self.at + way) % len(self.known)
+        return self.known[self.at]
 
 
 def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window) -> Ladder | None:

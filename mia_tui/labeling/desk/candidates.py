@@ -73,10 +73,10 @@ class Candidates(Protocol):
     def number_of(self, item: LabelObject) -> int | None:
         """The candidate that a label came from."""
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+    def ladders(self, number: int, labels: FrameLabels) -> Iterable[Ladder]:
         """Other outlines of a candidate, decided on or not, none of them over other labels.
 
-        The first ladder holds smaller and larger ones, the others are of other shapes.
+        The first ladder holds smaller and larger ones, the others, which may take a moment, are of other shapes.
         """
 
     def histories(self) -> list[History]:
@@ -145,7 +145,7 @@ class Proposed:
         candidates: Iterable[Candidate],
         origin: str,
         clock: Callable[[], float],
-        ladders: Callable[[int, FrameLabels], tuple[Ladder, ...]] | None = None,
+        ladders: Callable[[int, FrameLabels], Iterable[Ladder]] | None = None,
     ) -> None:
         self._clock = clock
         self._ladders = ladders
@@ -176,7 +176,7 @@ class Proposed:
         self.rejections.done.append((self._clock(), frozenset(numbers)))
         self.rejections.undone.clear()
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+    def ladders(self, number: int, labels: FrameLabels) -> Iterable[Ladder]:
         return () if self._ladders is None else self._ladders(number, labels)
 
     def number_of(self, item: LabelObject) -> int | None:
@@ -245,7 +245,7 @@ class Predicted:
             raise MiaError(f"{self._path} has changed since the image was opened. Open the image again to go on.")
         store.reject([item.id for item in meant])
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
+    def ladders(self, number: int, labels: FrameLabels) -> Iterable[Ladder]:
         return ()
 
     def number_of(self, item: LabelObject) -> int | None:

@@ -23,7 +23,7 @@ from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
-from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.lock import LockedError, UnlockableError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
@@ -105,6 +105,7 @@ class Desk:
         self.current: Ref | None = None
         self.modes: list[Mode] = []
         self.ladders: dict[Ref, Ladder] = {}
+        self.shapes: dict[Ref, Shapes] = {}
         self._without_ladder: set[Ref] = set()
         self._predicted: Predicted | None = None
         self.scratch: dict[Any, Any] = {}
@@ -176,7 +177,7 @@ class Desk:
         frame, candidates = self.frame, self.candidates
         self.frame = self.candidates = self._predicted = self.current = self._pending = None
         self.read_only = ""
-        self.ladders, self.scratch = {}, {}
+        self.ladders, self.shapes, self.scratch = {}, {}, {}
         self._without_ladder = set()
         self.__dict__.pop("image", None)
         try:
@@ -504,15 +505,20 @@ class Desk:
         if item is None or ref in self._without_ladder:
             return None
         ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
-        return ladder if ladder is not None else next(iter(self.shapes_of(ref)), None)
+        if ladder is None:
+            shapes = self.shapes_of(ref)
+            ladder = None if shapes is None else shapes.known[0]
+        return ladder
 
-    def shapes_of(self, ref: Ref) -> tuple[Ladder, ...]:
-        """All outlines that a proposal can have, whatever has become of it."""
+    def shapes_of(self, ref: Ref) -> Shapes | None:
+        """The outlines that a proposal can have, whatever has become of it, or an object that a tool found."""
         item = self.find(ref)
-        if item is None or self.candidates is None:
-            return ()
-        number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
-        return () if number is None else self.candidates.ladders(number, self.labels)
+        if ref not in self.shapes and item is not None and self.candidates is not None:
+            number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
+            found = None if number is None else Shapes.of(self.candidates.ladders(number, self.labels))
+            if found is not None:
+                self.shapes[ref] = found
+        return self.shapes.get(ref)
 
     def label_from(self, number: int) -> int | None:
         """The label that came from a candidate."""
@@ -529,7 +535,12 @@ class Desk:
         self._pending = None
         self._without_ladder = {ref for ref in self._without_ladder if ref.kind == "label"}
         self.ladders = {ref: ladder for ref, ladder in self.ladders.items() if ref.kind == "label"}
+        self.shapes = {ref: shapes for ref, shapes in self.shapes.items() if ref.kind == "label"}
         self.forget_gone()
+
+    def keep_ladder(self, ref: Ref) -> None:
+        """The outline of an object has become one of its ladder again."""
+        self._without_ladder.discard(ref)
 
     def forget_ladder(self, ref: Ref) -> None:
         """The outline of an object has become another than those of its ladder."""

@@ -83,6 +83,7 @@ def _take_corrected(desk: "Desk", item: Candidate, text: str) -> Ref:
     ladder = desk.ladders.pop(candidate(item.number), item.ladder)
     if ladder is not None:
         desk.ladders[new] = ladder
+    _carry_shapes(desk, item, new)
     if desk.current == candidate(item.number):
         desk.current = new
     return new
@@ -134,8 +135,16 @@ def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
         ladder = desk.ladders.pop(candidate(item.number), item.ladder)
         if ladder is not None:
             desk.ladders[label(number)] = ladder
+        _carry_shapes(desk, item, label(number))
     desk.forget_gone()
     return len(ids)
+
+
+def _carry_shapes(desk: "Desk", item: Candidate, new: Ref) -> None:
+    """What was looked at as a candidate goes on as a label."""
+    shapes = desk.shapes.pop(candidate(item.number), None)
+    if shapes is not None:
+        desk.shapes[new] = shapes
 
 
 def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:

@@ -75,24 +75,30 @@ for _name, _key, _step, _text in (("grow", "w", 1, "Larger"), ("shrink", "s", -1
 def no_shapes(desk: "Desk") -> str | None:
     """Why the chosen object has no other shapes."""
     reason = outline_missing(desk)
-    if reason is None and desk.current is not None and not desk.shapes_of(desk.current):
-        return "Only what was proposed (space) has other shapes. t s lays a spline over it."
+    if reason is None and desk.current is not None and desk.shapes_of(desk.current) is None:
+        return "Only what was proposed (space) or found by a tool has other shapes. t s lays a spline over it."
     return reason
 
 
-@row("shape", "v", "Other shape", GROUP, more="The next likely shape of what was proposed", tasks=OUTLINED,
-     why=no_shapes, repeats=True, edits=True)  # fmt: skip
-def shape(desk: "Desk") -> None:
-    if desk.current is None:
+def shape(desk: "Desk", way: int) -> None:
+    """Give the chosen object the next likely shape (1), or the one before (-1)."""
+    shapes = None if desk.current is None else desk.shapes_of(desk.current)
+    if desk.current is None or shapes is None:
         return
-    shapes = desk.shapes_of(desk.current)
-    at = desk.scratch.get(("shape", desk.current), 0) + 1
-    chosen = shapes[at % len(shapes)]
-    changed = edits.change(desk, desk.current, chosen.proposal, "other shape")
+    ladder = shapes.step(way)
+    if ladder is None:
+        desk.warn("No other shape is likely there.")
+        return
+    changed = edits.change(desk, desk.current, ladder.proposal, "other shape")
     if changed is not None:
-        desk.scratch["shape", changed] = at
-        desk.ladders[changed] = chosen
-        desk.say(f"Shape {at % len(shapes) + 1} of {len(shapes)}. w and s change its size.")
+        desk.ladders[changed] = ladder
+        desk.keep_ladder(changed)
+        desk.say(f"Shape {shapes.at + 1}. w and s change its size, u takes it back.")
+
+
+for _name, _key, _step, _text in (("shape", "v", 1, "Other shape"), ("shape_before", "V", -1, "Shape before")):
+    row(_name, _key, _text, GROUP, args=(_step,), tasks=OUTLINED, why=no_shapes, repeats=True, edits=True,
+        more="The next likely shape of what is there" if _step > 0 else "")(shape)  # fmt: skip
 
 
 def size_hints(desk: "Desk", step: int) -> None:

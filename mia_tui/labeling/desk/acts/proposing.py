@@ -1,6 +1,6 @@
 """Proposals made from the image itself: on and off, how sure, what size; all with what they cost to scrub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -107,16 +107,30 @@ def is_known(outline: BaseGeometry, others: Sequence[BaseGeometry]) -> bool:
     )
 
 
-def _ladders(desk: "Desk", number: int) -> tuple[Ladder, ...]:
+def _ladders(desk: "Desk", number: int) -> Iterator[Ladder]:
     """Outlines of a proposal, none over the labels that are not made from it: other sizes, then other shapes."""
     proposer = proposer_of(desk)
     item = proposer.found.get(number)
     if item is None or desk.project.task != "segmentation":
-        return ()
+        return
     own = desk.label_from(number)
     taken = [each.geometry for each in desk.labels.objects.values() if each.id != own]
-    made = proposer.masks.ladders(item, taken)
-    return tuple(Ladder(ladder.outlines, ladder.chosen) for ladder in made if ladder.outlines)
+    for made in proposer.masks.ladders(item, taken):
+        yield Ladder(made.outlines, made.chosen)
+
+
+def ladders_at(desk: "Desk", y: float, x: float, own: int | None = None) -> Iterator[Ladder]:
+    """Outlines of what is at a place, in several shapes, none over labels but the one with the id `own`.
+
+    Raises
+    ------
+    MiaError
+        Where the proposer does not look: in a very large image it looks at one view.
+    """
+    others = [item.geometry for item in desk.labels.objects.values() if item.id != own]
+    taken = [geometry for geometry in others if geometry.geom_type != "Point"]
+    for made in proposer_of(desk).masks.outlines_at(y, x, taken, settings_of(desk).size):
+        yield Ladder(made.outlines, made.chosen)
 
 
 # ---- scrubbing -------------------------------------------------------------------------------------------------------
