@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,6 +107,8 @@ class Desk:
         self.ladders: dict[Ref, Ladder] = {}
         self.shapes: dict[Ref, Shapes] = {}
         self._without_ladder: set[Ref] = set()
+        self._outlines: dict[Ref, BaseGeometry] = {}
+        """What objects looked like when they stood on their rungs."""
         self._predicted: Predicted | None = None
         self.scratch: dict[Any, Any] = {}
         """What proposals and tools keep as long as the frame is open."""
@@ -178,7 +180,7 @@ class Desk:
         self.frame = self.candidates = self._predicted = self.current = self._pending = None
         self.read_only = ""
         self.ladders, self.shapes, self.scratch = {}, {}, {}
-        self._without_ladder = set()
+        self._without_ladder, self._outlines = set(), {}
         self.__dict__.pop("image", None)
         try:
             if candidates is not None:
@@ -507,7 +509,9 @@ class Desk:
         ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
         if ladder is None:
             shapes = self.shapes_of(ref)
-            ladder = None if shapes is None else shapes.known[0]
+            ladder = None if shapes is None else shapes.first
+        if ladder is not None and self._outlines.get(ref, item.geometry) != item.geometry:  # after undo
+            ladder = ladder.nearest(item.geometry)
         return ladder
 
     def shapes_of(self, ref: Ref) -> Shapes | None:
@@ -515,9 +519,9 @@ class Desk:
         item = self.find(ref)
         if ref not in self.shapes and item is not None and self.candidates is not None:
             number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
-            found = None if number is None else Shapes.of(self.candidates.ladders(number, self.labels))
-            if found is not None:
-                self.shapes[ref] = found
+            if number is not None:
+                own = None if isinstance(item, Candidate) else item.id
+                self.shapes[ref] = Shapes(partial(self.candidates.ladders, number, own))
         return self.shapes.get(ref)
 
     def label_from(self, number: int) -> int | None:
@@ -538,9 +542,13 @@ class Desk:
         self.shapes = {ref: shapes for ref, shapes in self.shapes.items() if ref.kind == "label"}
         self.forget_gone()
 
-    def keep_ladder(self, ref: Ref) -> None:
-        """The outline of an object has become one of its ladder again."""
+    def stand_on(self, ref: Ref, ladder: Ladder) -> None:
+        """An object has taken the outline that is its ladder's best; labels may have cut some of it off."""
+        item = self.find(ref)
+        self.ladders[ref] = ladder
         self._without_ladder.discard(ref)
+        if item is not None:
+            self._outlines[ref] = item.geometry
 
     def forget_ladder(self, ref: Ref) -> None:
         """The outline of an object has become another than those of its ladder."""

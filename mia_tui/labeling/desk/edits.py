@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import shapely
@@ -10,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from mia_tui.labeling import outline
 from mia_tui.labeling.desk.candidates import Candidate
 from mia_tui.labeling.desk.refs import Ref, candidate, label
-from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.raster import fill
 
@@ -141,10 +142,10 @@ def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
 
 
 def _carry_shapes(desk: "Desk", item: Candidate, new: Ref) -> None:
-    """What was looked at as a candidate goes on as a label."""
+    """A label keeps the other shapes of the candidate it came from, also when that is no more on the desk."""
+    assert desk.candidates is not None
     shapes = desk.shapes.pop(candidate(item.number), None)
-    if shapes is not None:
-        desk.shapes[new] = shapes
+    desk.shapes[new] = shapes or Shapes(partial(desk.candidates.ladders, item.number, new.number))
 
 
 def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:
