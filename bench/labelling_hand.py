@@ -7,6 +7,7 @@ from math import ceil, floor, log2
 
 from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.desk.modes import GridMode, HintMode
+from mia_tui.labeling.ladder import Shapes
 from mia_tui.widgets.canvas.view import View, fit_scale, place
 
 ROWS, COLUMNS = 34, 120
@@ -142,6 +143,8 @@ class Hand:
         """Keys inside cost nothing, begin in no mode, and all that they did is taken back at the end."""
         desk, eyes = self.desk, self.eyes
         kept = desk.current, desk.last, desk.tally.__dict__.copy(), dict(desk.ladders), set(desk._without_ladder)
+        shapes, outlines = desk.shapes, dict(desk._outlines)
+        desk.shapes = {ref: Shapes(found.ladders, list(found.known), found.at) for ref, found in shapes.items()}
         memory, look, modes = dict(desk.memory), (eyes.scale, eyes.centre, eyes.cursor), desk.modes
         desk.modes = []
         self._trying += 1
@@ -155,6 +158,7 @@ class Hand:
             desk.modes = modes
             desk.current, desk.last, tally, desk.ladders, desk._without_ladder = kept
             desk.tally.__dict__.update(tally)
+            desk.shapes, desk._outlines = shapes, outlines
             desk.memory = memory
             eyes.scale, eyes.centre, eyes.cursor = look
             self._trying -= 1

@@ -1,6 +1,7 @@
 """The oracle with masks: accept all, then mend what is wrong, each object by the cheapest way that works."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from labelling_hand import Hand
@@ -9,15 +10,17 @@ from labelling_ways import Way, by_hints, grid_ways, hint_of
 from numpy.typing import NDArray
 
 from mia_tui.labeling.desk.modes import HintMode
-from mia_tui.labeling.desk.refs import Ref, label
+from mia_tui.labeling.desk.refs import Ref, candidate, label
 
 ROUNDS = 3
-RUNGS = 4
-"""So many rungs up or down a person tries before giving an object up."""
+TRIED = 7
+"""So many keys for shape and size a person tries on an object before giving it up."""
 SHARE = 0.25
 """An object is a wrong label's business when this share of it lies under the label."""
 HINT_S, KEY_S, ADD_S = 0.8, 0.28, 2.0
 """Expected costs, by which the cheapest way is chosen: of a hint, of a key, and of adding an object anew."""
+ARROWS = {"w": "up", "s": "down", "v": "right"}
+"""What these keys are while letters are hints or the grid."""
 WAYS = 6
 """Ways by the grid that are looked at for an object."""
 
@@ -66,8 +69,7 @@ class Plan:
     delete: list[Ref] = field(default_factory=list)
     split: list[Ref] = field(default_factory=list)
     merge: list[tuple[Ref, Ref]] = field(default_factory=list)
-    resize: list[tuple[Ref, int]] = field(default_factory=list)
-    """Rungs up, below 0 down."""
+    resize: list[tuple[Ref, tuple[str, ...]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
     hand.press("space")
     if hand.desk.pending:
         hand.press("A")
-    counts = {"untouched": len(look(hand, truth).hits), "deleted": 0, "split": 0, "merged": 0, "resized": 0, "added": 0}
+    counts = {"untouched": len(look(hand, truth).hits), "deleted": 0, "split": 0, "merged": 0, "resized": 0,
+              "added by hint": 0, "added": 0}  # fmt: skip
     for _ in range(ROUNDS):
         picture = look(hand, truth)
         if not picture.wrong and not picture.missing:
@@ -94,6 +97,7 @@ def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
         for key, done in (("deleted", plan.delete), ("split", plan.split), ("merged", plan.merge),
                           ("resized", plan.resize)):  # fmt: skip
             counts[key] += len(done)
+        counts["added by hint"] += add_doubtful(hand, truth)
         counts["added"] += add_missing(hand, truth)
     picture = look(hand, truth)
     hand.purpose = "delete"
@@ -127,7 +131,7 @@ def plan_for(hand: Hand, picture: Picture) -> Plan:
         elif chosen.kind == "split":
             plan.split.append(label(key))
         elif chosen.kind == "resize":
-            plan.resize.append((label(key), int(str(chosen.argument))))
+            plan.resize.append((label(key), cast(tuple[str, ...], chosen.argument)))
         else:
             other = int(str(chosen.argument))
             done.add(other)
@@ -135,28 +139,48 @@ def plan_for(hand: Hand, picture: Picture) -> Plan:
     return plan
 
 
-def rungs_to(hand: Hand, truth: Truth, number: int, goal: int | None = None) -> tuple[int, float]:
-    """Rungs up (or, below 0, down) at which a label is a good mask of an object (of any, without `goal`).
+def mending(hand: Hand, truth: Truth, number: int, goal: int | None = None) -> list[str] | None:
+    """The fewest keys (v: other shape, w: larger, s: smaller) that make a label a good mask of an object.
 
-    Returns 0 and the overlap when none is good.
+    Of any object, without `goal`. A person sees where each key leads; None when `TRIED` keys lead nowhere.
     """
-    start = hand.desk.labels.objects[number].geometry
-    best = _overlap(truth, start, goal)
-    for key, sign in (("w", 1), ("s", -1)):
-        with hand.trial() as trial:
-            hand.desk.current = label(number)
-            last = _overlap(truth, start, goal)
-            for step in range(1, RUNGS + 1):
-                if not trial.press(key) or number not in hand.desk.labels.objects:
-                    break
-                found = _overlap(truth, hand.desk.labels.objects[number].geometry, goal)
-                best = max(best, found)
-                if found >= GOOD:
-                    return sign * step, found
-                if found < last - 0.02:
-                    break
-                last = found
-    return 0, best
+    best: list[str] | None = None
+    for shapes in range(TRIED + 1):
+        most = TRIED if best is None else len(best) - 1
+        if shapes > most:
+            break
+        for sign in ("w", "s"):
+            most = TRIED if best is None else len(best) - 1
+            found = _climbed(hand, truth, number, goal, ["v"] * shapes, sign, most - shapes)
+            if found is None:
+                return best
+            if found:
+                best = found
+            if best is not None and len(best) == shapes:
+                return best
+    return best
+
+
+def _climbed(
+    hand: Hand, truth: Truth, number: int, goal: int | None, shapes: list[str], sign: str, most: int
+) -> list[str] | None:
+    """`shapes` and as many of the key `sign` as are needed, [] when they do not help; None without so many shapes."""
+    with hand.trial() as trial:
+        hand.desk.current = label(number)
+        for key in shapes:
+            if not trial.press(key):
+                return None
+        last = 0.0
+        for step in range(most + 1):
+            if step and not trial.press(sign):
+                break
+            found = _overlap(truth, hand.desk.labels.objects[number].geometry, goal)
+            if found >= GOOD and (shapes or step):
+                return [*shapes, *[sign] * step]
+            if found < last - 0.02:
+                break
+            last = found
+    return []
 
 
 def _overlap(truth: Truth, geometry: object, goal: int | None) -> float:
@@ -165,11 +189,11 @@ def _overlap(truth: Truth, geometry: object, goal: int | None) -> float:
 
 
 def resizes(hand: Hand, picture: Picture, key: int, here: list[int]) -> list[Choice]:
-    """Larger or smaller until it is one of the objects."""
-    steps, _ = rungs_to(hand, picture.truth, key)
-    if not steps:
+    """Another shape, larger or smaller, until it is one of the objects."""
+    keys = mending(hand, picture.truth, key)
+    if not keys:
         return []
-    return [Choice(HINT_S + KEY_S * (abs(steps) - 1) + ADD_S * (len(here) - 1), "resize", steps)]
+    return [Choice(HINT_S + KEY_S * len(keys) + ADD_S * (len(here) - 1), "resize", tuple(keys))]
 
 
 def splits(hand: Hand, picture: Picture, key: int, here: list[int]) -> list[Choice]:
@@ -189,9 +213,9 @@ def splits(hand: Hand, picture: Picture, key: int, here: list[int]) -> list[Choi
             if found.max() >= GOOD:
                 good += 1
                 continue
-            steps, _ = rungs_to(hand, picture.truth, piece)
-            cost += HINT_S + KEY_S * (abs(steps) - 1) if steps else HINT_S
-            good += bool(steps)
+            keys = mending(hand, picture.truth, piece)
+            cost += HINT_S + KEY_S * len(keys or ())
+            good += keys is not None
     if not good:
         return []
     return [Choice(cost + ADD_S * max(len(here) - good, 0), "split")]
@@ -225,43 +249,64 @@ def carry_out(hand: Hand, plan: Plan) -> None:
             hand.type(hint_of(hand, one).letters)
             hand.type(hint_of(hand, other).letters)
     hand.purpose = "resize"
-    for key, enter, sign in (("w", "W", 1), ("s", "S", -1)):
-        once = [ref for ref, steps in plan.resize if steps == sign]
-        by_hints(hand, enter, once)
-        for ref, steps in plan.resize:
-            if steps * sign > 1:
-                hand.press("apostrophe")
-                hand.type(hint_of(hand, ref).letters)
-                hand.press(*[key] * abs(steps))
+    for key, enter in (("w", "W"), ("s", "S")):
+        keys = {ref: found[1:] for ref, found in plan.resize if found[0] == key}
+        by_hints(hand, enter, keys, lambda ref, keys=keys: hand.press(*(ARROWS[key] for key in keys[ref])))
+    for ref, found in plan.resize:
+        if found[0] == "v":
+            hand.press("apostrophe")
+            hand.type(hint_of(hand, ref).letters)
+            hand.press(*found)
 
 
 @dataclass(frozen=True)
 class Addition:
-    """How an object can be added: where, and so many rungs up (below 0: down) afterwards."""
+    """How an object can be added by the grid: where, and what changes it then."""
 
     way: Way
-    steps: int
+    keys: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
-        return self.way.seconds + (KEY_S * (abs(self.steps) + 2) if self.steps else 0)
+        return self.way.seconds + KEY_S * len(self.keys)
+
+
+def add_doubtful(hand: Hand, truth: Truth) -> int:
+    """Add by hint what may be an object, where that is right or can be made right; how many."""
+    missing = look(hand, truth).missing
+    if not missing:
+        return 0
+    hand.purpose = "add by hint"
+    wanted: dict[Ref, tuple[str, ...]] = {}
+    with hand.trial() as trial:
+        hand.press("Y")
+        pending = {item.number: item.geometry for item in hand.desk.pending}
+        for number in missing:
+            near = [(truth.overlaps(shape)[number], key) for key, shape in pending.items()]
+            overlap, key = max(near, default=(0.0, 0))
+            if overlap >= GOOD:
+                wanted[candidate(key)] = ()
+            elif overlap > 0.25:
+                pass
+        trial.back()
+    if not wanted:
+        return 0
+    by_hints(hand, "Y", wanted)
+    return len(wanted)
 
 
 def add_missing(hand: Hand, truth: Truth) -> int:
-    """Add missing objects by the grid, then make them larger or smaller; how many became good."""
-    hand.purpose, added, open_ = "add", 0, False
+    """Add missing objects by the grid, then change shape and size; how many became good."""
+    hand.purpose, added = "add", 0
     for number in look(hand, truth).missing:
         found = addition(hand, truth, number)
         if found is None:
             continue
-        if not open_:
+        if not added:
             hand.press("a")
-        hand.press(*found.way.keys)
-        open_ = not found.steps
-        if found.steps:
-            hand.press("escape", *(["w"] * found.steps if found.steps > 0 else ["s"] * -found.steps))
+        hand.press(*found.way.keys, *(ARROWS[key] for key in found.keys))
         added += 1
-    if open_:
+    if added:
         hand.press("escape")
     return added
 
@@ -273,20 +318,21 @@ def addition(hand: Hand, truth: Truth, number: int) -> Addition | None:
     for way in ways[:WAYS]:
         if found and way.seconds >= min(item.seconds for item in found):
             break
+        if truth.pixels[min(int(way.place[0]), truth.pixels.shape[0] - 1),
+                        min(int(way.place[1]), truth.pixels.shape[1] - 1)] != number:  # fmt: skip
+            continue
         with hand.trial() as trial:
             before = set(hand.desk.labels.objects)
             hand.press("a")
-            if not trial.press(*way.keys):
-                continue
+            trial.press(*way.keys)
             new = set(hand.desk.labels.objects) - before
             if not new:
                 continue
             key = new.pop()
             hand.press("escape")
-            if _overlap(truth, hand.desk.labels.objects[key].geometry, number) >= GOOD:
-                found.append(Addition(way, 0))
-                continue
-            steps, _ = rungs_to(hand, truth, key, number)
-            if steps:
-                found.append(Addition(way, steps))
+            keys: list[str] | None = []
+            if _overlap(truth, hand.desk.labels.objects[key].geometry, number) < GOOD:
+                keys = mending(hand, truth, key, number)
+            if keys is not None:
+                found.append(Addition(way, tuple(keys)))
     return min(found, key=lambda item: item.seconds) if found else None

@@ -1,9 +1,11 @@
 """Several outlines for one object, each inside the next: one key grows or shrinks the proposal by a rung."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from mia_tui.labeling.window import Floats, Mask, Window
@@ -29,9 +31,50 @@ class Ladder:
         index = self.best + rungs
         return replace(self, best=index) if 0 <= index < len(self.rungs) else None
 
+    def nearest(self, geometry: BaseGeometry) -> "Ladder":
+        """The ladder with the rung as its best one that is most alike to an outline."""
+        alike = [shapely.intersection(rung, geometry).area / shapely.union(rung, geometry).area for rung in self.rungs]
+        return replace(self, best=int(np.argmax(alike)))
+
     @property
     def proposal(self) -> BaseGeometry:
         return self.rungs[self.best]
+
+
+@dataclass
+class Shapes:
+    """Ladders of one object in different shapes, the likeliest first, each worked out when it is asked for.
+
+    `known` are those that were asked for, and `at` is the index of the one that the object stands on.
+    """
+
+    ladders: Callable[[], Iterator[Ladder]]
+    known: list[Ladder] = field(default_factory=list)
+    at: int = 0
+    _further: Iterator[Ladder] | None = None
+
+    @property
+    def first(self) -> Ladder | None:
+        """The ladder of the likeliest shape."""
+        if not self.known:
+            self._ask()
+        return self.known[0] if self.known else None
+
+    def step(self, way: int) -> Ladder | None:
+        """The next ladder (1), after the last one the first; or the previous one (-1). None when there is no other."""
+        if self.first is None:
+            return None
+        if way > 0 and self.at + 1 == len(self.known):
+            self._ask()
+        if len(self.known) == 1:
+            return None
+        self.at = (self.at + way) % len(self.known)
+        return self.known[self.at]
+
+    def _ask(self) -> None:
+        if self._further is None:
+            self._further = itertools.islice(self.ladders(), len(self.known), None)
+        self.known.extend(itertools.islice(self._further, 1))
 
 
 def ladder_of_masks(masks: Sequence[Mask], best: int, window: Window) -> Ladder | None:

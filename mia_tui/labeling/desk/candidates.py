@@ -3,7 +3,7 @@
 Both are pending until a person accepts them (they become labels), corrects them (labels too) or rejects them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,10 +73,10 @@ class Candidates(Protocol):
     def number_of(self, item: LabelObject) -> int | None:
         """The candidate that a label came from."""
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
-        """Other outlines of a candidate, decided on or not, none of them over other labels.
+    def ladders(self, number: int, own: int | None) -> Iterator[Ladder]:
+        """Other outlines of a candidate, none of them over labels but the one with the id `own`, made from it.
 
-        The first ladder holds smaller and larger ones, the others are of other shapes.
+        The first ladder holds smaller and larger ones, the others, which may take a moment, are of other shapes.
         """
 
     def histories(self) -> list[History]:
@@ -145,7 +145,7 @@ class Proposed:
         candidates: Iterable[Candidate],
         origin: str,
         clock: Callable[[], float],
-        ladders: Callable[[int, FrameLabels], tuple[Ladder, ...]] | None = None,
+        ladders: Callable[[int, int | None], Iterator[Ladder]] | None = None,
     ) -> None:
         self._clock = clock
         self._ladders = ladders
@@ -176,8 +176,8 @@ class Proposed:
         self.rejections.done.append((self._clock(), frozenset(numbers)))
         self.rejections.undone.clear()
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
-        return () if self._ladders is None else self._ladders(number, labels)
+    def ladders(self, number: int, own: int | None) -> Iterator[Ladder]:
+        return iter(()) if self._ladders is None else self._ladders(number, own)
 
     def number_of(self, item: LabelObject) -> int | None:
         return next((number for number, taken in self._taken.items() if taken == item.id), None)
@@ -245,8 +245,8 @@ class Predicted:
             raise MiaError(f"{self._path} has changed since the image was opened. Open the image again to go on.")
         store.reject([item.id for item in meant])
 
-    def ladders(self, number: int, labels: FrameLabels) -> tuple[Ladder, ...]:
-        return ()
+    def ladders(self, number: int, own: int | None) -> Iterator[Ladder]:
+        return iter(())
 
     def number_of(self, item: LabelObject) -> int | None:
         model, _, number = (item.origin or "").rpartition("#")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from mia_tui.labeling.desk.modes import CountMode, MenuMode, Mode, Sketch
 from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.rows import ROWS, table
 from mia_tui.labeling.desk.tally import Tally
-from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.lock import LockedError, UnlockableError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, class_colors
@@ -105,7 +105,10 @@ class Desk:
         self.current: Ref | None = None
         self.modes: list[Mode] = []
         self.ladders: dict[Ref, Ladder] = {}
+        self.shapes: dict[Ref, Shapes] = {}
         self._without_ladder: set[Ref] = set()
+        self._outlines: dict[Ref, BaseGeometry] = {}
+        """What objects looked like when they stood on their rungs."""
         self._predicted: Predicted | None = None
         self.scratch: dict[Any, Any] = {}
         """What proposals and tools keep as long as the frame is open."""
@@ -176,8 +179,8 @@ class Desk:
         frame, candidates = self.frame, self.candidates
         self.frame = self.candidates = self._predicted = self.current = self._pending = None
         self.read_only = ""
-        self.ladders, self.scratch = {}, {}
-        self._without_ladder = set()
+        self.ladders, self.shapes, self.scratch = {}, {}, {}
+        self._without_ladder, self._outlines = set(), {}
         self.__dict__.pop("image", None)
         try:
             if candidates is not None:
@@ -510,15 +513,22 @@ class Desk:
         if item is None or ref in self._without_ladder:
             return None
         ladder = self.ladders.get(ref, item.ladder if isinstance(item, Candidate) else None)
-        return ladder if ladder is not None else next(iter(self.shapes_of(ref)), None)
+        if ladder is None:
+            shapes = self.shapes_of(ref)
+            ladder = None if shapes is None else shapes.first
+        if ladder is not None and self._outlines.get(ref, item.geometry) != item.geometry:  # after undo
+            ladder = ladder.nearest(item.geometry)
+        return ladder
 
-    def shapes_of(self, ref: Ref) -> tuple[Ladder, ...]:
-        """All outlines that a proposal can have, whatever has become of it."""
+    def shapes_of(self, ref: Ref) -> Shapes | None:
+        """The outlines that a proposal can have, whatever has become of it, or an object that a tool found."""
         item = self.find(ref)
-        if item is None or self.candidates is None:
-            return ()
-        number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
-        return () if number is None else self.candidates.ladders(number, self.labels)
+        if ref not in self.shapes and item is not None and self.candidates is not None:
+            number = ref.number if isinstance(item, Candidate) else self.candidates.number_of(item)
+            if number is not None:
+                own = None if isinstance(item, Candidate) else item.id
+                self.shapes[ref] = Shapes(partial(self.candidates.ladders, number, own))
+        return self.shapes.get(ref)
 
     def label_from(self, number: int) -> int | None:
         """The label that came from a candidate."""
@@ -535,7 +545,16 @@ class Desk:
         self._pending = None
         self._without_ladder = {ref for ref in self._without_ladder if ref.kind == "label"}
         self.ladders = {ref: ladder for ref, ladder in self.ladders.items() if ref.kind == "label"}
+        self.shapes = {ref: shapes for ref, shapes in self.shapes.items() if ref.kind == "label"}
         self.forget_gone()
+
+    def stand_on(self, ref: Ref, ladder: Ladder) -> None:
+        """An object has taken the outline that is its ladder's best; labels may have cut some of it off."""
+        item = self.find(ref)
+        self.ladders[ref] = ladder
+        self._without_ladder.discard(ref)
+        if item is not None:
+            self._outlines[ref] = item.geometry
 
     def forget_ladder(self, ref: Ref) -> None:
         """The outline of an object has become another than those of its ladder."""

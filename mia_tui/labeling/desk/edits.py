@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import shapely
@@ -10,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from mia_tui.labeling import outline
 from mia_tui.labeling.desk.candidates import Candidate
 from mia_tui.labeling.desk.refs import Ref, candidate, label
-from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.raster import fill
 
@@ -83,6 +84,7 @@ def _take_corrected(desk: "Desk", item: Candidate, text: str) -> Ref:
     ladder = desk.ladders.pop(candidate(item.number), item.ladder)
     if ladder is not None:
         desk.ladders[new] = ladder
+    _carry_shapes(desk, item, new)
     if desk.current == candidate(item.number):
         desk.current = new
     return new
@@ -134,8 +136,16 @@ def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
         ladder = desk.ladders.pop(candidate(item.number), item.ladder)
         if ladder is not None:
             desk.ladders[label(number)] = ladder
+        _carry_shapes(desk, item, label(number))
     desk.forget_gone()
     return len(ids)
+
+
+def _carry_shapes(desk: "Desk", item: Candidate, new: Ref) -> None:
+    """A label keeps the other shapes of the candidate it came from, also when that is no more on the desk."""
+    assert desk.candidates is not None
+    shapes = desk.shapes.pop(candidate(item.number), None)
+    desk.shapes[new] = shapes or Shapes(partial(desk.candidates.ladders, item.number, new.number))
 
 
 def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:

@@ -17,6 +17,8 @@ GRID = 5
 GRID_LETTERS = "abcdefghijklmnopqrstuvwxy"
 SMALLEST_CELL = 5.0
 """Pixels; a grid cell of this size is not divided any more."""
+SPOTS = 300
+"""So many of the places to snap to are shown."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ class GridMode(Mode):
         self.act(desk, y, x)
 
     def sketch(self, desk: "Desk") -> Sketch:
-        return Sketch(grid=self.box)
+        return Sketch(grid=self.box, handles=tuple(Handle((y, x), "·") for y, x in self._inside(desk)[:SPOTS].tolist()))
 
 
 @dataclass

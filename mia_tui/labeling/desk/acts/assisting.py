@@ -40,7 +40,7 @@ def propose_with(desk: "Desk", network: Network) -> None:
         Candidate(n, item.ladder.proposal, item.label_class if item.label_class in known else "", item.score)
         for n, item in enumerate(fresh, 1)
     ]
-    proposed = Proposed(candidates, network.name, desk.time, lambda number, _: (ladders[number],))
+    proposed = Proposed(candidates, network.name, desk.time, lambda number, _: iter((ladders[number],)))
     desk.take_candidates(proposed)
     desk.say(f"{len(candidates)} proposed by {network.name}. A accepts all, space takes them away.")
 

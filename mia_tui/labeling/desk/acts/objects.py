@@ -12,7 +12,7 @@ from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.acts.deciding import nothing_current
 from mia_tui.labeling.desk.acts.pointing import everything, no_labels, no_objects, ref_of
 from mia_tui.labeling.desk.hints import Target
-from mia_tui.labeling.desk.modes import HintMode
+from mia_tui.labeling.desk.modes import GridMode, HintMode
 from mia_tui.labeling.desk.refs import Ref, label
 from mia_tui.labeling.desk.rows import OUTLINED, row
 from mia_tui.labeling.objects import LabelObject
@@ -58,7 +58,7 @@ def rung(desk: "Desk", ref: Ref, step: int) -> None:
         return
     changed = edits.change(desk, ref, other.proposal, "grow" if step > 0 else "shrink")
     if changed is not None:
-        desk.ladders[changed] = other
+        desk.stand_on(changed, other)
 
 
 def change_size(desk: "Desk", step: int) -> None:
@@ -75,24 +75,38 @@ for _name, _key, _step, _text in (("grow", "w", 1, "Larger"), ("shrink", "s", -1
 def no_shapes(desk: "Desk") -> str | None:
     """Why the chosen object has no other shapes."""
     reason = outline_missing(desk)
-    if reason is None and desk.current is not None and not desk.shapes_of(desk.current):
-        return "Only what was proposed (space) has other shapes. t s lays a spline over it."
+    if reason is None and desk.current is not None and desk.shapes_of(desk.current) is None:
+        return "Only what was proposed (space) or found by a tool has other shapes. t s lays a spline over it."
     return reason
 
 
-@row("shape", "v", "Other shape", GROUP, more="The next likely shape of what was proposed", tasks=OUTLINED,
-     why=no_shapes, repeats=True, edits=True)  # fmt: skip
-def shape(desk: "Desk") -> None:
-    if desk.current is None:
+def shape(desk: "Desk", way: int) -> None:
+    """Give the chosen object the next likely shape (1), or the one before (-1)."""
+    shapes = None if desk.current is None else desk.shapes_of(desk.current)
+    if desk.current is None or shapes is None:
         return
-    shapes = desk.shapes_of(desk.current)
-    at = desk.scratch.get(("shape", desk.current), 0) + 1
-    chosen = shapes[at % len(shapes)]
-    changed = edits.change(desk, desk.current, chosen.proposal, "other shape")
+    ladder = shapes.step(way)
+    if ladder is None:
+        desk.warn("No other shape is likely there.")
+        return
+    changed = edits.change(desk, desk.current, ladder.proposal, "other shape")
     if changed is not None:
-        desk.scratch["shape", changed] = at
-        desk.ladders[changed] = chosen
-        desk.say(f"Shape {at % len(shapes) + 1} of {len(shapes)}. w and s change its size.")
+        desk.stand_on(changed, ladder)
+        desk.say(f"Shape {shapes.at + 1}. w and s change its size, u takes it back.")
+
+
+for _name, _key, _step, _text in (("shape", "v", 1, "Other shape"), ("shape_before", "V", -1, "Shape before")):
+    row(_name, _key, _text, GROUP, args=(_step,), tasks=OUTLINED, why=no_shapes, repeats=True, edits=True,
+        more="The next likely shape of what is there" if _step > 0 else "")(shape)  # fmt: skip
+
+
+for _context, _group in ((HintMode.name, "Point at"), (GridMode.name, "Point at")):
+    for _key, _text, _step, _change in (
+        ("up", "Last one larger", 1, change_size), ("down", "Last one smaller", -1, change_size),
+        ("right", "Last one: other shape", 1, shape), ("left", "Last one: shape before", -1, shape),
+    ):  # fmt: skip
+        row(f"{_context}_{_key}", _key, _text, _group, context=_context, args=(_step,), tasks=OUTLINED, edits=True,
+            why=outline_missing if _change is change_size else no_shapes)(_change)  # fmt: skip
 
 
 def size_hints(desk: "Desk", step: int) -> None:
@@ -103,7 +117,7 @@ def size_hints(desk: "Desk", step: int) -> None:
         rung(desk, ref_of(target), step)
 
     word = "larger" if step > 0 else "smaller"
-    desk.enter(HintMode(f"{word}: type hints, esc ends; then w and s", everything, act, sticky=True))
+    desk.enter(HintMode(f"{word}: type hints, ↑ ↓ change the last one, esc ends", everything, act, sticky=True))
 
 
 for _name, _key, _step, _text in (("grow_hints", "W", 1, "Larger"), ("shrink_hints", "S", -1, "Smaller")):

@@ -1,17 +1,21 @@
 """Proposals made from the image itself: on and off, how sure, what size; all with what they cost to scrub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from mia_tui.labeling.desk.candidates import Candidate, Proposed
+from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.candidates import Candidate, Candidates, Proposed
+from mia_tui.labeling.desk.hints import Target
+from mia_tui.labeling.desk.modes import HintMode
+from mia_tui.labeling.desk.refs import Ref, label
 from mia_tui.labeling.desk.rows import OUTLINED, row
-from mia_tui.labeling.ladder import Ladder
+from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.proposals.masks import LIMIT, MaskProposer, Proposal, Settings
 
 if TYPE_CHECKING:
@@ -30,9 +34,8 @@ class Proposer:
     """The proposals of the frame on the desk."""
 
     masks: MaskProposer
-    found: dict[int, Proposal] = field(default_factory=dict)
     rejected: list[BaseGeometry] = field(default_factory=list)
-    doubtful: NDArray[np.float64] | None = None
+    doubtful: tuple[Settings, tuple[Proposal, ...]] | None = None
 
 
 def settings_of(desk: "Desk") -> Settings:
@@ -69,17 +72,28 @@ def propose(desk: "Desk") -> None:
 def make(desk: "Desk") -> None:
     """Propose anew with the present settings; what is labelled or was rejected is left out."""
     proposer, settings = proposer_of(desk), settings_of(desk)
-    if isinstance(desk.candidates, Proposed):
-        gone = desk.candidates.rejected
-        proposer.rejected += [desk.candidates.candidates[number].geometry for number in gone]
+    proposer.rejected = _rejected(desk)
     found = proposer.masks.propose(settings)
-    proposer.found = {item.number: item for item in found.items}
-    points = desk.project.task == "detection"
-    candidates = [_candidate(item, points) for item in _new(desk, found.items, proposer.rejected)]
-    desk.take_candidates(Proposed(candidates, "proposals", desk.time, lambda number, labels: _ladders(desk, number)))
+    desk.take_candidates(proposed(desk, _new(desk, found.items, proposer.rejected)))
     size = f"size {found.size:.0f} px" + ("" if settings.size else " (guessed)")
     wider = f", {settings.grow:+d} wider" if settings.grow else ""
-    desk.say(f"{len(candidates)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. A accepts all.")
+    desk.say(f"{len(desk.pending)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. A accepts all.")
+
+
+def _rejected(desk: "Desk") -> list[BaseGeometry]:
+    """What was rejected, of the proposals on the desk and of those before."""
+    gone = proposer_of(desk).rejected
+    if isinstance(desk.candidates, Proposed):
+        gone = gone + [desk.candidates.candidates[number].geometry for number in desk.candidates.rejected]
+    return gone
+
+
+def proposed(desk: "Desk", items: Sequence[Proposal]) -> Proposed:
+    """Proposals as candidates."""
+    known = {item.number: item for item in items}
+    points = desk.project.task == "detection"
+    candidates = [_candidate(item, points) for item in items]
+    return Proposed(candidates, "proposals", desk.time, lambda number, own: _ladders(desk, known[number], own))
 
 
 def _candidate(item: Proposal, points: bool) -> Candidate:
@@ -107,16 +121,33 @@ def is_known(outline: BaseGeometry, others: Sequence[BaseGeometry]) -> bool:
     )
 
 
-def _ladders(desk: "Desk", number: int) -> tuple[Ladder, ...]:
-    """Outlines of a proposal, none over the labels that are not made from it: other sizes, then other shapes."""
-    proposer = proposer_of(desk)
-    item = proposer.found.get(number)
-    if item is None or desk.project.task != "segmentation":
-        return ()
-    own = desk.label_from(number)
-    taken = [each.geometry for each in desk.labels.objects.values() if each.id != own]
-    made = proposer.masks.ladders(item, taken)
-    return tuple(Ladder(ladder.outlines, ladder.chosen) for ladder in made if ladder.outlines)
+def _ladders(desk: "Desk", item: Proposal, own: int | None) -> Iterator[Ladder]:
+    """Outlines of a proposal, none over labels but the one with the id `own`: other sizes, then other shapes."""
+    if desk.project.task == "segmentation":
+        for made in proposer_of(desk).masks.ladders(item, _taken(desk, own)):
+            yield Ladder(made.outlines, made.chosen)
+
+
+def _taken(desk: "Desk", own: int | None) -> list[BaseGeometry]:
+    others = [item.geometry for item in desk.labels.objects.values() if item.id != own]
+    return [geometry for geometry in others if geometry.geom_type != "Point"]
+
+
+def shapes_at(desk: "Desk", y: float, x: float) -> Shapes:
+    """Outlines of what is at a place, in several shapes, none over labels.
+
+    Raises
+    ------
+    MiaError
+        Where the proposer does not look: in a very large image it looks at one view.
+    """
+    masks, taken, size = proposer_of(desk).masks, _taken(desk, None), settings_of(desk).size
+
+    def ladders() -> Iterator[Ladder]:
+        for ladder in masks.outlines_at(y, x, taken, size):
+            yield Ladder(ladder.outlines, ladder.chosen)
+
+    return Shapes(ladders)
 
 
 # ---- scrubbing -------------------------------------------------------------------------------------------------------
@@ -146,20 +177,59 @@ for _name, _key, _text, _args in (
     row(f"propose_{_name}", _key, _text, GROUP, args=_args, repeats=True, tasks=OUTLINED)(scrub)
 
 
-# ---- what the grid snaps to ------------------------------------------------------------------------------------------
+# ---- what may be an object -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class DoubtfulMode(HintMode):
+    """Letters on what may be an object and is no label; those typed become labels, and what was pending comes back."""
+
+    before: Candidates | None = None
+
+    def entered(self, desk: "Desk") -> None:
+        self.before = desk.candidates
+        desk.take_candidates(proposed(desk, _new(desk, doubtful(desk), _rejected(desk))))
+        super().entered(desk)
+
+    def left(self, desk: "Desk") -> None:
+        desk.take_candidates(self.before)
+
+
+@row("add_hints", "Y", "Add by hint", GROUP, more="Add what may be an object by hint, until escape", edits=True)
+def add_hints(desk: "Desk") -> None:
+    desk.enter(DoubtfulMode("add: type hints, esc ends", _surest, _add, sticky=True))
+
+
+def _surest(desk: "Desk") -> list[Target]:
+    return desk.targets(labels=False)[::-1]
+
+
+def _add(desk: "Desk", target: Target) -> None:
+    number = cast(Ref, target.what).number
+    if not edits.accept(desk, [item for item in desk.pending if item.number == number], "accept 1"):
+        desk.warn("Its place is labelled already.")
+        return
+    new = desk.label_from(number)
+    desk.choose(None if new is None else label(new), reveal=False)
+
+
+def doubtful(desk: "Desk") -> tuple[Proposal, ...]:
+    """All that may be an object, whether labelled or not."""
+    proposer, settings = proposer_of(desk), settings_of(desk)
+    if proposer.doubtful is None or proposer.doubtful[0] != settings:
+        least = replace(settings, threshold=min(settings.threshold, 0) + DOUBTFUL)
+        proposer.doubtful = settings, proposer.masks.propose(least).items
+    return proposer.doubtful[1]
 
 
 def places(desk: "Desk") -> NDArray[np.float64]:
     """(N, 2) of (y, x): where objects may be that are neither labelled nor proposed."""
-    proposer, settings = proposer_of(desk), settings_of(desk)
-    if proposer.doubtful is None:
-        found = proposer.masks.propose(replace(settings, threshold=DOUBTFUL))
-        proposer.doubtful = np.array([(item.y, item.x) for item in found.items], float).reshape(-1, 2)
+    centres = np.array([(item.y, item.x) for item in doubtful(desk)], float).reshape(-1, 2)
     known = [item.geometry for item in desk.labels.objects.values()] + [item.geometry for item in desk.pending]
-    if not known or not len(proposer.doubtful):
-        return proposer.doubtful
-    reach = (desk.diameter or settings.size or 8.0) / 2
-    points = [shapely.Point(x, y) for y, x in proposer.doubtful.tolist()]
+    if not known or not len(centres):
+        return centres
+    reach = (desk.diameter or settings_of(desk).size or 8.0) / 2
+    points = [shapely.Point(x, y) for y, x in centres.tolist()]
     shapes = [shape.buffer(reach) if shape.geom_type == "Point" else shape for shape in known]
     covered = np.unique(shapely.STRtree(points).query(shapes, predicate="intersects")[1])
-    return np.delete(proposer.doubtful, covered, axis=0)
+    return np.delete(centres, covered, axis=0)
