@@ -69,7 +69,7 @@ def change_size(desk: "Desk", step: int) -> None:
 
 for _name, _key, _step, _text in (("grow", "w", 1, "Larger"), ("shrink", "s", -1, "Smaller")):
     row(_name, _key, _text, GROUP, args=(_step,), more=f"{_text}: the next outline of its ladder", tasks=OUTLINED,
-        why=outline_missing, repeats=True, edits=True, show=_step > 0)(change_size)  # fmt: skip
+        why=outline_missing, repeats=True, edits=True)(change_size)  # fmt: skip
 
 
 def no_shapes(desk: "Desk") -> str | None:
@@ -103,7 +103,7 @@ def size_hints(desk: "Desk", step: int) -> None:
         rung(desk, ref_of(target), step)
 
     word = "larger" if step > 0 else "smaller"
-    desk.enter(HintMode(f"{word}: type hints, esc ends; then w and s", everything, act, sticky=True))
+    desk.enter(HintMode(f"{word}: type the letters on objects, esc ends; then w and s", everything, act, sticky=True))
 
 
 for _name, _key, _step, _text in (("grow_hints", "W", 1, "Larger"), ("shrink_hints", "S", -1, "Smaller")):
@@ -120,7 +120,7 @@ def split_hints(desk: "Desk") -> None:
     def act(desk: "Desk", target: Target) -> None:
         split(desk, ref_of(target))
 
-    desk.enter(HintMode("split: type hints, esc ends", everything, act, sticky=True))
+    desk.enter(HintMode("split: type the letters on objects, esc ends", everything, act, sticky=True))
 
 
 def split(desk: "Desk", ref: Ref, points: list[tuple[float, float]] | None = None) -> None:

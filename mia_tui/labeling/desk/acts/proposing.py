@@ -57,7 +57,7 @@ def proposer_of(desk: "Desk") -> Proposer:
 # ---- on and off ------------------------------------------------------------------------------------------------------
 
 
-@row("propose", "space", "Propose", GROUP, more="Propose objects, or take the proposals away", show=True)
+@row("propose", "space", "Propose", GROUP, more="Propose objects, or take the proposals away")
 def propose(desk: "Desk") -> None:
     if isinstance(desk.candidates, Proposed):
         desk.take_candidates(None)
@@ -77,9 +77,10 @@ def make(desk: "Desk") -> None:
     points = desk.project.task == "detection"
     candidates = [_candidate(item, points) for item in _new(desk, found.items, proposer.rejected)]
     desk.take_candidates(Proposed(candidates, "proposals", desk.time, lambda number, labels: _ladders(desk, number)))
-    size = f"size {found.size:.0f} px" + ("" if settings.size else " (guessed)")
+    size = f"size {'' if settings.size else '~'}{found.size:.0f} px"
     wider = f", {settings.grow:+d} wider" if settings.grow else ""
-    desk.say(f"{len(candidates)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. A accepts all.")
+    more = "A accepts all." if candidates else "] takes more doubtful ones."
+    desk.say(f"{len(candidates)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. {more}")
 
 
 def _candidate(item: Proposal, points: bool) -> Candidate:
