@@ -575,7 +575,8 @@ class LabelScreen(ImageScreen):
         return in_order_of_use(desk, super().help_rows())
 
     def footer_actions(self) -> list[Action]:
-        """The keys of the mode on top, else of the desk."""
+        """The keys of the mode on top with the way out of it, else those that are wanted next."""
+        from mia_tui.labeling.desk.modes import MenuMode
         from mia_tui.screens.labeling.texts import wanted
 
         desk = self._desk
@@ -586,9 +587,12 @@ class LabelScreen(ImageScreen):
             rows = {action.id: action for action in (*desk.actions, *self.key_rows) if action.keys}
             ids = [name for name in wanted(desk) if name in rows and self.disabled_reason(name) is None]
             shown = [rows[name] for name in ids]
+        elif isinstance(desk.mode, MenuMode):  # the screen shows what it offers
+            shown = [LEAVE]
         else:
             its = [action for action in desk.actions if action.keys and action.context == desk.mode.name]
-            shown = [*([action for action in its if action.show] or its), LEAVE]
+            first, *rest = [action for action in its if action.show] or its or [LEAVE]
+            shown = [first, *([LEAVE] if first is not LEAVE else []), *rest]
         return [*shown[: MAX_FOOTER_KEYS - 1], own[-1]]
 
     def disabled_reason(self, action_id: str) -> str | None:

@@ -200,7 +200,7 @@ def fill_all(desk: "Desk") -> None:
 
 
 @row("drop_small", "m", "Drop small ones", "Object", context=MENU, tasks=OUTLINED, why=no_labels, edits=True,
-     more="Delete labels below a size: type the pixels as a count before, as in ;50,m")  # fmt: skip
+     more="Delete labels below a size: ;50,m below 50 px")  # fmt: skip
 def drop_small(desk: "Desk") -> None:
     pixels = desk.memory["min_size"] = desk.asked or desk.memory.get("min_size", 10)
     small = [item.id for item in desk.labels.objects.values() if 0 < item.geometry.area < pixels]

@@ -19,9 +19,7 @@ NAME, GROUP = "brush", "Brush"
 RADIUS, LARGEST = 10.0, 40.0
 
 
-@tool(
-    NAME, "b", "Brush", tasks=OUTLINED, more="A disc adds to the object or erases: [ ] its radius, space adds or erases"
-)
+@tool(NAME, "b", "Brush", tasks=OUTLINED, more="A disc adds to the object or erases from it")
 class BrushTool(Tool):
     """Stays in hand with keys of its own: enter dabs, a drag of the mouse is one stroke."""
 

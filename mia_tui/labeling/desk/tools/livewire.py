@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME, GROUP = "livewire", "Livewire"
 
 
-@tool(NAME, "l", "Livewire", tasks=OUTLINED, more="The line follows the edge from place to place; space closes it")
+@tool(NAME, "l", "Livewire", tasks=OUTLINED, more="The line follows the edge from place to place")
 class LivewireTool(Tool):
     """The wire in progress."""
 

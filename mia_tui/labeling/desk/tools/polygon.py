@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME, GROUP = "polygon", "Polygon"
 
 
-@tool(NAME, "p", "Polygon", more="Places are corners; space closes it, d takes it away, s cuts along it")
+@tool(NAME, "p", "Polygon", more="Corners; space closes it, d takes it away, s cuts")
 @dataclass
 class PolygonTool(Tool):
     """Collects corners, (y, x) each."""

@@ -21,7 +21,7 @@ def seeded(desk: "Desk", y: float, x: float) -> Ladder:
     return outline_at(desk.image, (y, x), desk.diameter)
 
 
-@tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline; w and s change its size")
+@tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline")
 class SeedTool(Tool):
     """Adds the object at a place."""
 

@@ -65,7 +65,7 @@ class Shaped(Tool):
         return ()
 
 
-@tool(SPLINE, "s", "Spline", tasks=OUTLINED, more="Eight handles on the keys around s; capitals pull them in")
+@tool(SPLINE, "s", "Spline", tasks=OUTLINED, more="Eight handles on the keys around s, in capitals in")
 class SplineTool(Shaped):
     """A smooth closed curve through the ends of eight rays."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
 
-@tool("wand", "w", "Wand", tasks=OUTLINED, more="All that is as bright as a place; w and s change the tolerance")
+@tool("wand", "w", "Wand", tasks=OUTLINED, more="All that is as bright as a place")
 class WandTool(Tool):
     """Adds what a flood reaches."""
 
