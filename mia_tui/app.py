@@ -22,6 +22,7 @@ from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.canvas.drawing import Drawing
 from mia_tui.widgets.canvas.wire import Wired
 from mia_tui.widgets.driver import Guarded
+from mia_tui.widgets.typed_ahead import TypedAhead
 
 IMAGE_CLASSES = "labeling.image_class"
 """The labelling screen of classification projects."""
@@ -66,7 +67,7 @@ THEME = Theme(
 )
 
 
-class MiaApp(Wired, Guarded, App[None]):
+class MiaApp(Wired, Guarded, TypedAhead, App[None]):
     """mia-tui in the terminal.
 
     Parameters

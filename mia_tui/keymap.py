@@ -52,6 +52,8 @@ class Action:
         For rows that share a handler: it is the screen's `method(*args)` instead of `action_<id>()`.
     context : str
         The mode in which the keys count; "" for the screen itself. Keys of a mode go before those of the screen.
+    first : str
+        For what a menu offers: the key, as a person reads it, that opens the menu.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Action:
     method: str = ""
     args: tuple[Any, ...] = ()
     context: str = ""
+    first: str = ""
 
     @property
     def full_text(self) -> str:
@@ -79,14 +82,14 @@ class Action:
 
     @property
     def all_keys_text(self) -> str:
-        return " ".join(show_key(key) for key in self.key_names)
+        return " ".join(f"{self.first} {show_key(key)}".strip() for key in self.key_names)
 
 
 NAMED = {
     "up": "↑", "down": "↓", "left": "←", "right": "→", "backspace": "⌫", "escape": "esc", "enter": "⏎",
     "minus": "-", "plus": "+", "slash": "/", "backslash": "\\", "underscore": "_", "at": "@", "home": "home",
     "end": "end", "space": "space", "tab": "tab", "delete": "del", "insert": "ins", "pageup": "pgup",
-    "pagedown": "pgdn",
+    "pagedown": "pgdn", "greater_than_sign": ">", "less_than_sign": "<",
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from textual.widgets.option_list import Option
 from mia_tui.keymap import Action, show_key
 from mia_tui.widgets.actions import PLACES
 
+CLOSES = "enter does it   esc closes"
+
 
 class HelpScreen(ModalScreen[str | None]):
     """All keys of a screen, grouped, with a search field. Enter does the chosen one; returns its action id."""
@@ -21,7 +23,7 @@ class HelpScreen(ModalScreen[str | None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
     HelpScreen > Vertical {
-        width: 72; max-width: 96%; height: 80%; max-height: 40;
+        width: 96; max-width: 96%; height: 90%; max-height: 46;
         background: $surface; border: round $border; border-title-color: $text; padding: 0 1;
     }
     HelpScreen Input { margin: 0 1 1 1; background: $surface; }
@@ -48,7 +50,7 @@ class HelpScreen(ModalScreen[str | None]):
             box.border_title = f"Keys: {self._heading}" if self._heading else "Keys"
             yield Input(placeholder="type to search", compact=True)
             yield OptionList()
-            yield Static("enter does it   esc closes", classes="hint")
+            yield Static(CLOSES, classes="hint", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
@@ -70,6 +72,11 @@ class HelpScreen(ModalScreen[str | None]):
         listing.clear_options()
         listing.add_options(options or [Option("Nothing matches. Backspace widens the search.", disabled=True)])
         listing.highlighted = 1 if options else None
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """The whole reason why it cannot be done: beside the row there may be no room for it."""
+        reason = next((why for action, why in self._rows if action.id == event.option.id), None)
+        self.query_one(".hint", Static).update(CLOSES if reason is None else f"not now: {reason}")
 
     def action_move(self, step: int) -> None:
         listing = self.query_one(OptionList)
@@ -93,7 +100,7 @@ def _searchable(action: Action) -> str:
 
 
 def _line(action: Action, reason: str | None) -> Content:
-    keys = f"{action.all_keys_text:<16}"
+    keys = f"{action.all_keys_text:<12}"
     if reason is not None:
         return Content.assemble((f"  {keys} {action.full_text}  ({reason})", "dim"))
     return Content.assemble("  ", (keys, "bold"), " ", action.full_text)

@@ -141,7 +141,7 @@ def test_the_cursor_covers_no_letter(points) -> None:
         hints = desk.sketch().hints
         assert len(hints) == 3
         cells = set().union(*cells_of(hints, desk.view))
-        assert desk.view.to_cell(place[0] + 0.5, place[1] + 0.5) not in cells
+        assert desk.view.to_cell(at[0] + 0.5, at[1] + 0.5) not in cells
         press(desk, "escape")
 
 
@@ -157,7 +157,7 @@ def test_typing_narrows_backspace_widens_and_wrong_letters_are_said(project) -> 
     assert len(desk.sketch().hints) == everything
     pairs = {one.letters for one in desk.sketch().hints}
     unused = next(letter for letter in LETTERS if long[0] + letter not in pairs)
-    assert "No hint begins with" in press(desk, long[0], unused)
+    assert "no object has the letters" in press(desk, long[0], unused)
     assert len(desk.sketch().hints) == everything
     target = next(one.target.what for one in desk.sketch().hints if one.letters == long)
     press(desk, long[0].upper(), long[1])

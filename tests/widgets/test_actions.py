@@ -3,6 +3,7 @@
 import importlib
 
 import pytest
+from textual.events import Key
 from textual.widgets import Input, OptionList, Static
 
 from mia_tui.app import IMAGE_CLASSES, SCREEN_CLASSES, MiaApp
@@ -158,6 +159,16 @@ async def test_go_menu_goes_to_a_screen_and_escape_comes_back(app, tmp_path) -> 
         app.go("runs", run="a")
         await app.workers.wait_for_complete()
         assert app.screen.entered == {"run": "a"}
+
+
+async def test_a_key_typed_before_the_menu_is_there_reaches_it(app, tmp_path) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.project = Project.create(tmp_path / "project", images=tmp_path)
+        for key in "gr":  # both before the first is dealt with
+            app.post_message(Key(key, key))
+        await pilot.pause()
+        await app.workers.wait_for_complete()
+        assert isinstance(app.screen, Other)
 
 
 async def test_the_palette_has_every_action_with_its_reason(app) -> None:

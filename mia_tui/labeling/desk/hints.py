@@ -66,7 +66,7 @@ def place_hints(targets: Sequence[Target], view: Viewport, cursor: tuple[float, 
     its target, and is left out when there is none: for the next page. The cell of the cursor, (y, x), is left free: its
     sign would cover a letter.
     """
-    seen = [target for target in targets if _in_view(target.place, view)]
+    seen = [target for target in targets if in_view(target.place, view)]
     names = codes(min(len(seen), AT_ONCE))
     taken: set[tuple[int, int]] = set() if cursor is None else {view.to_cell(*cursor)}
     hints: list[Hint] = []
@@ -82,7 +82,8 @@ def place_hints(targets: Sequence[Target], view: Viewport, cursor: tuple[float, 
     return hints
 
 
-def _in_view(place: tuple[float, float], view: Viewport) -> bool:
+def in_view(place: tuple[float, float], view: Viewport) -> bool:
+    """Whether an image point, (y, x), lies in a cell of the view."""
     row, column = view.to_cell(*place)
     return 0 <= row < view.rows and 0 <= column < view.columns
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia_tui.keymap import Action
-from mia_tui.labeling.desk.hints import Hint, Target, place_hints
+from mia_tui.labeling.desk.hints import Hint, Target, in_view, place_hints
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -110,6 +110,8 @@ class HintMode(Mode):
     hints: list[Hint] = field(default_factory=list)
     name: ClassVar[str] = "hints"
     takes_letters: ClassVar[bool] = True
+    has_more: bool = False
+    """Whether some targets in view wear no letters."""
     _shown: set[Target] = field(default_factory=set)
 
     def entered(self, desk: "Desk") -> None:
@@ -127,6 +129,7 @@ class HintMode(Mode):
             self._shown = set()
             self.hints = place_hints(targets, desk.view, cursor)
         self._shown |= {hint.target for hint in self.hints}
+        self.has_more = sum(in_view(target.place, desk.view) for target in targets) > len(self.hints)
 
     def key(self, desk: "Desk", key: str) -> bool:
         if len(key) == 1 and key.isdigit():
@@ -146,7 +149,7 @@ class HintMode(Mode):
         fitting = [hint for hint in self.hints if hint.letters.startswith(typed)]
         if not fitting:
             self.typed = ""
-            desk.say(f"No hint begins with {typed}.")
+            desk.say(f"no object has the letters {typed}.")
             return
         self.typed = typed
         if fitting[0].letters != typed:

@@ -51,7 +51,7 @@ class Row:
 
 
 MENUS = ("tools", "object")
-"""Contexts that are menus."""
+"""Contexts that are menus; the action that opens one has its name as id."""
 ROWS: dict[str, Row] = {}
 
 

@@ -26,6 +26,11 @@ class Tally:
     def text(self) -> str:
         """Such as `12 objects  1.3 keys  0.8 s each`."""
         if not self.objects:
-            return f"{self.keys} keys" if self.keys else ""
+            return f"{self.keys} key{'s' if self.keys != 1 else ''}" if self.keys else ""
         each = f"{self.keys / self.objects:.1f} keys  {self.seconds / self.objects:.1f} s each"
         return f"{self.objects} object{'s' if self.objects != 1 else ''}  {each}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, and what it comes down to where there is little room."""
+        return (self.text, f"{self.seconds / self.objects:.1f} s each") if self.objects else (self.text,)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_AFTER_S = 0.15
 """A key whose work takes longer than this is said to be worked on."""
+LINE = 70
+"""What is longer than this may not fit on the line of the desk."""
 LEAVE_S, SETTLE_S = 2.0, 5.0
 """How long keys wait for another screen to come, and quitting for an image that keys were typed ahead for."""
 COMMON_IDS = frozenset(action.id for action in COMMON)
@@ -290,7 +292,7 @@ class LabelScreen(ImageScreen):
             self.say(f"Everything that {self._model} has found is decided.")
             self._go(self._at, self._t, self._z)
         else:
-            self.say(f"Nothing is pending in {'later' if way > 0 else 'earlier'} frames.")
+            self.say(f"Nothing is pending in {'later' if way > 0 else 'earlier'} frames.", "warning")
 
     def _next_pending(self, here: tuple[str, str] | None, way: int) -> tuple[str, str] | None:
         from mia_tui.labeling.review import review_state
@@ -547,10 +549,11 @@ class LabelScreen(ImageScreen):
             self.query_one("#readout", Static).update(self.readout())
             if self._desk is None:
                 return
-            self.query_one("#classes", Static).update(classes_text(self._desk))
+            classes = self.query_one("#classes", Static)
+            classes.update(classes_text(self._desk, classes.content_size.width))
             state = self.query_one("#state", Static)
             state.update(state_text(self._desk, state.content_size.width, self._busy))
-            text, menu = menu_text(self._desk), self.query_one("#menu", Static)
+            text, menu = menu_text(self._desk, self.size.width - 4), self.query_one("#menu", Static)
         except NoMatches:  # the screen is being closed
             return
         menu.display = text is not None
@@ -563,21 +566,33 @@ class LabelScreen(ImageScreen):
     # ---- what can be done -------------------------------------------------------------------------------------------
 
     def help_rows(self) -> list[tuple[Action, str | None]]:
-        """The desk's rows first, then those of the screen."""
+        """The rows of the mode in use first, then those of desk and screen, what menus offer, and the other modes."""
         desk = self._desk
-        rows = [] if desk is None else [(action, desk.reason(action.id)) for action in desk.actions]
-        return rows + super().help_rows()
+        if desk is None:
+            return super().help_rows()
+        from mia_tui.screens.labeling.texts import in_order_of_use
+
+        return in_order_of_use(desk, super().help_rows())
 
     def footer_actions(self) -> list[Action]:
-        """The keys of the mode on top, else of the desk."""
+        """The keys of the mode on top with the way out of it, else those that are wanted next."""
+        from mia_tui.labeling.desk.modes import MenuMode
+        from mia_tui.screens.labeling.texts import wanted
+
         desk = self._desk
         own = super().footer_actions()
-        if desk is None:
+        if desk is None or desk.frame is None:
             return own
         if desk.mode is None:
-            shown = [action for action in desk.actions if action.keys and action.show and not action.context]
+            rows = {action.id: action for action in (*desk.actions, *self.key_rows) if action.keys}
+            ids = [name for name in wanted(desk) if name in rows and self.disabled_reason(name) is None]
+            shown = [rows[name] for name in ids]
+        elif isinstance(desk.mode, MenuMode):  # the screen shows what it offers
+            shown = [LEAVE]
         else:
-            shown = [LEAVE, *(action for action in desk.actions if action.keys and action.context == desk.mode.name)]
+            its = [action for action in desk.actions if action.keys and action.context == desk.mode.name]
+            first, *rest = [action for action in its if action.show] or its or [LEAVE]
+            shown = [first, *([LEAVE] if first is not LEAVE else []), *rest]
         return [*shown[: MAX_FOOTER_KEYS - 1], own[-1]]
 
     def disabled_reason(self, action_id: str) -> str | None:
@@ -596,6 +611,20 @@ class LabelScreen(ImageScreen):
             if (t if action_id[0] == "t" else z) == 1:
                 return f"This image has one {'frame in time' if action_id[0] == 't' else 'z plane'}."
         return super().disabled_reason(action_id)
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """Why something cannot be done stands on the line of the desk, where the eyes are, when it fits there."""
+        if severity != "warning" or not self._tell(text, warning=True):
+            super().say(text, severity)
+
+    def _tell(self, text: str, *, warning: bool = False) -> bool:
+        """Write on the line of the desk until the next key; False when it is too long or no frame is open."""
+        desk = self._desk
+        if desk is None or desk.frame is None or self._loading or len(text) > LINE:
+            return False
+        desk.message, desk.warning = text, warning
+        self.update_lines()
+        return True
 
     async def perform(self, action_id: str) -> None:
         """An action of the desk (a click on the footer, the help, the palette) or of the screen."""
@@ -616,7 +645,7 @@ class LabelScreen(ImageScreen):
     def step_image(self, step: int) -> None:
         index = self._at + step
         if not 0 <= index < len(self._refs):
-            self.say("This is the last image." if step > 0 else "This is the first image.")
+            self.say(f"This is the {'last' if step > 0 else 'first'} image.", "warning")
             return
         self._go(index)
 
@@ -628,7 +657,7 @@ class LabelScreen(ImageScreen):
         order = [*range(self._at + 1, len(self._refs)), *range(self._at)]
         index = next((i for i in order if self._refs[i].key not in labelled), None)
         if index is None:
-            self.say("Every image has labels.")
+            self.say("Every image has labels.", "warning")
         else:
             self._go(index)
 

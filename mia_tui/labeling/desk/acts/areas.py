@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @row("area_view", "v", "The view is annotated", "Annotated area", context=MENU, edits=True,
-     more="All objects in view are labelled: the training learns from this area")  # fmt: skip
+     more="All in view is labelled: training learns there")  # fmt: skip
 def annotate_view(desk: "Desk") -> None:
     annotate(desk, shapely.box(*desk.view_box))
 

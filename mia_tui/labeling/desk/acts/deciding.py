@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
 GROUP = "Decide"
-NOTHING_PENDING = "Nothing is pending here. space proposes objects, M takes a model's predictions."
+NOTHING_PENDING = "Nothing is pending here. space proposes, M takes what a model found."
 
 
 def nothing_pending(desk: "Desk") -> str | None:
@@ -21,7 +21,7 @@ def nothing_current(desk: "Desk") -> str | None:
     """Why an action on the current object cannot be done."""
     if desk.find(desk.current) is not None:
         return None
-    return "No object is chosen. ' and a hint chooses one, n goes to the next doubtful one."
+    return "No object is chosen: ' and its letters choose one, n a doubtful one."
 
 
 def nothing_to_decide(desk: "Desk") -> str | None:
@@ -34,7 +34,6 @@ def nothing_to_decide(desk: "Desk") -> str | None:
     "Accept all",
     GROUP,
     more="Accept all pending in view",
-    show=True,
     why=nothing_pending,
     edits=True,
 )
@@ -59,9 +58,7 @@ def said(desk: "Desk", accepted: int, asked: int) -> None:
     desk.say(f"{accepted} accepted.{rest} u takes it back.")
 
 
-@row(
-    "accept", "y", "Accept", GROUP, more="Accept the object", show=True, why=nothing_to_decide, edits=True, repeats=True
-)
+@row("accept", "y", "Accept", GROUP, more="Accept the object", why=nothing_to_decide, edits=True, repeats=True)
 def accept(desk: "Desk") -> None:
     item = desk.find(desk.current)
     if item is None or desk.current is None or desk.current.kind != "candidate":
@@ -75,7 +72,7 @@ def accept(desk: "Desk") -> None:
     go_to(desk, at)
 
 
-@row("remove", "x,delete", "Delete", GROUP, more="Delete or reject the object", show=True, why=nothing_current,
+@row("remove", "x,delete", "Delete", GROUP, more="Delete or reject the object", why=nothing_current,
      edits=True, repeats=True)  # fmt: skip
 def remove(desk: "Desk") -> None:
     ref = desk.current
@@ -118,7 +115,7 @@ def nowhere(desk: "Desk") -> str | None:
     return None if travels else nothing_pending(desk)
 
 
-row("next", "n", "Next doubtful", GROUP, args=(1,), show=True, more="Next doubtful object", why=nowhere)(step)
+row("next", "n", "Next doubtful", GROUP, args=(1,), more="Next doubtful object", why=nowhere)(step)
 row("previous", "p", "Previous", GROUP, args=(-1,), more="Previous doubtful object", why=nowhere)(step)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 GROUP = "Edit"
 
 
-@row("undo", "u,ctrl+z", "Undo", GROUP, show=True, repeats=False, edits=True)
+@row("undo", "u,ctrl+z", "Undo", GROUP, edits=True)
 def undo(desk: "Desk") -> None:
     step(desk, desk.undo, "Taken back", "Nothing to undo on this image.")
 

@@ -15,6 +15,6 @@ def objects(desk: "Desk") -> None:
     desk.enter_menu("The chosen object", OBJECTS)
 
 
-@row("tools", "t", "Tools", "Tools", more="Choose a tool", show=True)
+@row("tools", "t", "Tools", "Tools", more="Choose a tool")
 def tools(desk: "Desk") -> None:
     desk.enter_menu("Tools", TOOLS)

@@ -69,7 +69,7 @@ def change_size(desk: "Desk", step: int) -> None:
 
 for _name, _key, _step, _text in (("grow", "w", 1, "Larger"), ("shrink", "s", -1, "Smaller")):
     row(_name, _key, _text, GROUP, args=(_step,), more=f"{_text}: the next outline of its ladder", tasks=OUTLINED,
-        why=outline_missing, repeats=True, edits=True, show=_step > 0)(change_size)  # fmt: skip
+        why=outline_missing, repeats=True, edits=True)(change_size)  # fmt: skip
 
 
 def no_shapes(desk: "Desk") -> str | None:
@@ -117,7 +117,7 @@ def size_hints(desk: "Desk", step: int) -> None:
         rung(desk, ref_of(target), step)
 
     word = "larger" if step > 0 else "smaller"
-    desk.enter(HintMode(f"{word}: type hints, ↑ ↓ change the last one, esc ends", everything, act, sticky=True))
+    desk.enter(HintMode(f"{word}: type letters, ↑ ↓ change the last one, esc ends", everything, act, sticky=True))
 
 
 for _name, _key, _step, _text in (("grow_hints", "W", 1, "Larger"), ("shrink_hints", "S", -1, "Smaller")):
@@ -134,7 +134,7 @@ def split_hints(desk: "Desk") -> None:
     def act(desk: "Desk", target: Target) -> None:
         split(desk, ref_of(target))
 
-    desk.enter(HintMode("split: type hints, esc ends", everything, act, sticky=True))
+    desk.enter(HintMode("split: type the letters on objects, esc ends", everything, act, sticky=True))
 
 
 def split(desk: "Desk", ref: Ref, points: list[tuple[float, float]] | None = None) -> None:
@@ -214,7 +214,7 @@ def fill_all(desk: "Desk") -> None:
 
 
 @row("drop_small", "m", "Drop small ones", "Object", context=MENU, tasks=OUTLINED, why=no_labels, edits=True,
-     more="Delete labels below a size: type the pixels as a count before, as in ;50,m")  # fmt: skip
+     more="Delete labels below a size: ;50,m below 50 px")  # fmt: skip
 def drop_small(desk: "Desk") -> None:
     pixels = desk.memory["min_size"] = desk.asked or desk.memory.get("min_size", 10)
     small = [item.id for item in desk.labels.objects.values() if 0 < item.geometry.area < pixels]

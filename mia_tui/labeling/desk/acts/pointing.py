@@ -39,26 +39,39 @@ def labels_only(desk: "Desk") -> list[Target]:
     return desk.targets(candidates=False)
 
 
-@row("choose", "apostrophe", "Choose", GROUP, more="Choose an object by hint", show=True, why=no_objects)
+@row(
+    "choose",
+    "apostrophe",
+    "Choose",
+    GROUP,
+    more="Choose an object by hint: the letters that appear on it",
+    why=no_objects,
+)
 def choose(desk: "Desk") -> None:
-    desk.enter(HintMode("choose: type a hint", everything, lambda d, target: d.choose(ref_of(target), reveal=False)))
+    desk.enter(
+        HintMode(
+            "choose: type the letters on an object",
+            everything,
+            lambda d, target: d.choose(ref_of(target), reveal=False),
+        )
+    )
 
 
-@row("delete_hints", "d", "Delete by hint", GROUP, more="Delete or reject objects by hint, until escape", show=True,
+@row("delete_hints", "d", "Delete by hint", GROUP, more="Delete or reject objects by hint, until escape",
      why=no_objects, edits=True)  # fmt: skip
 def delete_hints(desk: "Desk") -> None:
     def act(desk: "Desk", target: Target) -> None:
         ref = ref_of(target)
         edits.remove(desk, [ref], f"delete {ref.number}")
 
-    desk.enter(HintMode("delete: type hints, esc ends", everything, act, sticky=True))
+    desk.enter(HintMode("delete: type the letters on objects, esc ends", everything, act, sticky=True))
 
 
 @row("class_hints", "r", "Re-class by hint", GROUP, more="Give objects the class in hand by hint, until escape",
      why=no_objects, edits=True)  # fmt: skip
 def class_hints(desk: "Desk") -> None:
     desk.enter(HintMode(
-        f"class {desk.class_name}: type hints, esc ends", everything,
+        f"class {desk.class_name}: type the letters on objects, esc ends", everything,
         lambda d, target: edits.set_class(d, ref_of(target), d.class_name), sticky=True,
     ))  # fmt: skip
 
@@ -73,9 +86,15 @@ def merge_hints(desk: "Desk") -> None:
         one = ref_of(target)
         others = lambda d: [t for t in outlines(d) if t.what != one]  # noqa: E731
         desk.choose(one, reveal=False)
-        desk.enter(HintMode(f"merge {one.number} with: type a hint", others, lambda d, t: merge(d, one, ref_of(t))))
+        desk.enter(
+            HintMode(
+                f"merge {one.number}: type the letters on the object that belongs to it",
+                others,
+                lambda d, t: merge(d, one, ref_of(t)),
+            )
+        )
 
-    desk.enter(HintMode("merge: type the hint of the first", outlines, first))
+    desk.enter(HintMode("merge: type the letters on the first of the two", outlines, first))
 
 
 def merge(desk: "Desk", one: Ref, other: Ref) -> None:
@@ -99,7 +118,13 @@ def merge(desk: "Desk", one: Ref, other: Ref) -> None:
     desk.choose(one, reveal=False)
 
 
-@row("hints_further", "tab", "Further hints", GROUP, context=HintMode.name, more="Letters for the objects without one")
+def all_lettered(desk: "Desk") -> str | None:
+    mode = desk.mode
+    return None if isinstance(mode, HintMode) and mode.has_more else "All objects in view have letters."
+
+
+@row("hints_further", "tab", "Further hints", GROUP, context=HintMode.name, more="Letters for the objects without one",
+     why=all_lettered)  # fmt: skip
 def further(desk: "Desk") -> None:
     mode = desk.mode
     if isinstance(mode, HintMode):
@@ -130,9 +155,9 @@ def grid_restart(desk: "Desk") -> None:
 # ---- places ----------------------------------------------------------------------------------------------------------
 
 
-@row("add_grid", "a", "Add", GROUP, more="Add objects by a grid of letters, until escape", show=True, edits=True)
+@row("add_grid", "a", "Add", GROUP, more="Add objects by a grid of letters, until escape", edits=True)
 def add_grid(desk: "Desk") -> None:
-    desk.enter(GridMode("add: type letters, esc ends", put, places_to_add))
+    desk.enter(GridMode("add: letter by letter, in capitals exactly there; a digit: its class", put, places_to_add))
 
 
 def put(desk: "Desk", y: float, x: float) -> None:

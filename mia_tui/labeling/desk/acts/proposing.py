@@ -60,7 +60,7 @@ def proposer_of(desk: "Desk") -> Proposer:
 # ---- on and off ------------------------------------------------------------------------------------------------------
 
 
-@row("propose", "space", "Propose", GROUP, more="Propose objects, or take the proposals away", show=True)
+@row("propose", "space", "Propose", GROUP, more="Propose objects, or take the proposals away")
 def propose(desk: "Desk") -> None:
     if isinstance(desk.candidates, Proposed):
         desk.take_candidates(None)
@@ -75,9 +75,10 @@ def make(desk: "Desk") -> None:
     proposer.rejected = _rejected(desk)
     found = proposer.masks.propose(settings)
     desk.take_candidates(proposed(desk, _new(desk, found.items, proposer.rejected)))
-    size = f"size {found.size:.0f} px" + ("" if settings.size else " (guessed)")
+    size = f"size {'' if settings.size else '~'}{found.size:.0f} px"
     wider = f", {settings.grow:+d} wider" if settings.grow else ""
-    desk.say(f"{len(desk.pending)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. A accepts all.")
+    more = "A accepts all." if desk.pending else "] takes more doubtful ones."
+    desk.say(f"{len(desk.pending)} proposed: sureness {settings.threshold:+d} [ ], {size} {{ }}{wider}. {more}")
 
 
 def _rejected(desk: "Desk") -> list[BaseGeometry]:

@@ -102,7 +102,7 @@ def no_outline(desk: "Desk") -> str | None:
 
 
 @row("between", "i", "Interpolate", GROUP, context=MENU, why=no_outline, tasks=OUTLINED, edits=True,
-     more="From this object; then, on a later frame, to the same object there")  # fmt: skip
+     more="Again on another frame: fills what is between")  # fmt: skip
 def interpolate(desk: "Desk") -> None:
     item, begin = desk.find(desk.current), desk.memory.get("between")
     if not isinstance(item, LabelObject):

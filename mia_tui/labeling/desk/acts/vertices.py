@@ -36,7 +36,7 @@ class CornersMode(Mode):
 
     @property
     def text(self) -> str:  # type: ignore[override]
-        return "corners: type a hint" if self.at is None else "corner: arrows move it, + inserts, - deletes"
+        return "corners: type the letters on one" if self.at is None else "corner: arrows move it, + inserts, - deletes"
 
     def entered(self, desk: "Desk") -> None:
         item = desk.find(self.ref)
@@ -102,7 +102,7 @@ def held(desk: "Desk") -> CornersMode:
 
 
 def no_corner(desk: "Desk") -> str | None:
-    return None if held(desk).at is not None else "No corner is chosen: type its hint."
+    return None if held(desk).at is not None else "No corner is chosen: type its letters."
 
 
 def nudge(desk: "Desk", rows: float, columns: float) -> None:

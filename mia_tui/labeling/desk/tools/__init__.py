@@ -42,6 +42,8 @@ class Tool(Mode):
     """Whether a click goes to the nearest place that the grid would snap to (with shift it does not)."""
     title: ClassVar[str] = ""
     """What status line and menu call it."""
+    how: ClassVar[str] = "enter or a click gives it a place, a points by letters"
+    """What is said when it is taken in hand."""
 
     @property
     def text(self) -> str:  # type: ignore[override]
@@ -91,7 +93,7 @@ def choose(desk: "Desk", name: str) -> None:
     found = desk.memory["tool"] = TOOLS[name]()
     if found.at_once:
         desk.enter(found)
-    desk.say(f"{TOOLS[name].title}: enter or a click gives it a place, a shows the grid.")
+    desk.say(found.how)
 
 
 def tool_in_hand(desk: "Desk") -> Tool:

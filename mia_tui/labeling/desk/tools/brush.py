@@ -19,20 +19,20 @@ NAME, GROUP = "brush", "Brush"
 RADIUS, LARGEST = 10.0, 40.0
 
 
-@tool(
-    NAME, "b", "Brush", tasks=OUTLINED, more="A disc adds to the object or erases: [ ] its radius, space adds or erases"
-)
+@tool(NAME, "b", "Brush", tasks=OUTLINED, more="A disc adds to the object or erases from it")
 class BrushTool(Tool):
     """Stays in hand with keys of its own: enter dabs, a drag of the mouse is one stroke."""
 
     at_once: ClassVar[bool] = True
+    how: ClassVar[str] = "enter paints, space erases instead, [ ] its size"
 
     def __init__(self) -> None:
         self.erase = False
 
     @property
     def text(self) -> str:  # type: ignore[override]
-        return f"Brush {'erases' if self.erase else 'adds'}"
+        does, other = ("erases", "adds") if self.erase else ("adds", "erases")
+        return f"Brush {does}: enter paints, space {other} instead, [ ] its size"
 
     def put(self, desk: "Desk", y: float, x: float) -> None:
         if self not in desk.modes:
@@ -90,4 +90,3 @@ for _name, _key, _step, _text in (
 def erase(desk: "Desk") -> None:
     tool = next(mode for mode in reversed(desk.modes) if isinstance(mode, BrushTool))
     tool.erase = not tool.erase
-    desk.say(tool.text + ".")

@@ -1,6 +1,6 @@
 """Extreme points: the topmost, lowest, leftmost and rightmost point of an object, in any order, give its outline."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mia_tui.labeling.desk import edits
 from mia_tui.labeling.desk.modes import Handle, Sketch
@@ -18,6 +18,8 @@ POINTS = 4
 @tool(NAME, "x", "Extreme points", tasks=OUTLINED, more="Its top, bottom, left and right end, in any order")
 class ExtremesTool(Tool):
     """Collects four points, (y, x) each."""
+
+    how: ClassVar[str] = "enter (or a) on its top, bottom, left and right end, in any order"
 
     def __init__(self) -> None:
         self.points: list[tuple[float, float]] = []

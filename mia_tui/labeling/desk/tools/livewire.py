@@ -1,6 +1,6 @@
 """Livewire: the outline follows the edge from anchor to anchor (intelligent scissors)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 NAME, GROUP = "livewire", "Livewire"
 
 
-@tool(NAME, "l", "Livewire", tasks=OUTLINED, more="The line follows the edge from place to place; space closes it")
+@tool(NAME, "l", "Livewire", tasks=OUTLINED, more="The line follows the edge from place to place")
 class LivewireTool(Tool):
     """The wire in progress."""
+
+    how: ClassVar[str] = "enter begins on an edge, enter again holds the line, space closes"
 
     def __init__(self) -> None:
         self.wire: Livewire | None = None
@@ -31,7 +33,8 @@ class LivewireTool(Tool):
             desk.enter(self)
         else:
             self.wire.anchor(y, x)
-        desk.say(f"{len(self.wire.anchors)} anchors. space closes, backspace takes the last one back.")
+        count = len(self.wire.anchors)
+        desk.say(f"{count} anchor{'s' if count != 1 else ''}. space closes, backspace takes the last one back.")
 
     def left(self, desk: "Desk") -> None:
         self.wire = None

@@ -33,6 +33,8 @@ def is_taken(desk: "Desk", y: float, x: float, but: Ref | None = None) -> bool:
 class PointTool(Tool):
     """Adds a point where it is told."""
 
+    how: ClassVar[str] = "enter or a click adds one, a adds them by letters"
+
     snaps_clicks: ClassVar[bool] = True
 
     def put(self, desk: "Desk", y: float, x: float) -> None:

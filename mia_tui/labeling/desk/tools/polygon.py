@@ -1,7 +1,7 @@
 """Polygon: places are its corners; or, not closed, the line along which objects are cut."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 NAME, GROUP = "polygon", "Polygon"
 
 
-@tool(NAME, "p", "Polygon", more="Places are corners; space closes it, d takes it away, s cuts along it")
+@tool(NAME, "p", "Polygon", more="Corners; space closes it, d takes it away, s cuts")
 @dataclass
 class PolygonTool(Tool):
     """Collects corners, (y, x) each."""
+
+    how: ClassVar[str] = "enter or a letter of the grid (a) sets a corner, space closes"
 
     corners: list[tuple[float, float]] = field(default_factory=list)
 

@@ -1,6 +1,6 @@
 """Seed: one place inside an object gives its outline, with a ladder of larger and smaller ones."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,11 @@ def seeded(desk: "Desk", y: float, x: float) -> Ladder:
     return shapes_of(desk, y, x).known[0]
 
 
-@tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline; w, s: its size, v: its shape")
+@tool("seed", "o", "Outline", tasks=OUTLINED, more="A place in an object gives its outline")
 class SeedTool(Tool):
     """Adds the object at a place."""
+
+    how: ClassVar[str] = "enter outlines what is under the cursor, a points by letters"
 
     def snaps(self, desk: "Desk") -> NDArray[np.float64]:
         return places(desk)

@@ -65,9 +65,13 @@ class Shaped(Tool):
         return ()
 
 
-@tool(SPLINE, "s", "Spline", tasks=OUTLINED, more="Eight handles on the keys around s; capitals pull them in")
+@tool(SPLINE, "s", "Spline", tasks=OUTLINED, more="Eight handles on the keys around s, in capitals in")
 class SplineTool(Shaped):
     """A smooth closed curve through the ends of eight rays."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return "Spline: its letters pull out, in capitals in, s and S all; space: done"
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +95,10 @@ class SplineTool(Shaped):
 @tool(ELLIPSE, "e", "Ellipse", tasks=OUTLINED, more="Longer, wider and turned by keys")
 class EllipseTool(Shaped):
     """An ellipse."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return "Ellipse: w x longer shorter, d a wider narrower, e q turn, s S all; space: done"
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +144,9 @@ def fit_current(desk: "Desk", kind: type[Shaped]) -> None:
 
 
 for _context, _group in ((SPLINE, "Spline"), (ELLIPSE, "Ellipse")):
-    row(f"{_context}_done", "space,enter", "Done", _group, context=_context, tasks=OUTLINED, edits=True)(done)
+    row(f"{_context}_done", "space,enter", "Done", _group, context=_context, tasks=OUTLINED, edits=True, show=True)(
+        done
+    )
 
 
 def pull(desk: "Desk", index: int, pixels: float) -> None:
@@ -152,7 +162,7 @@ for _index, _key in enumerate([*COMPASS, "s"]):
     _what = "All handles" if _key == "s" else f"Handle {_key}"
     for _way, _name in ((1.0, _key), (-1.0, _key.upper())):
         row(f"spline_{_name}", _name, f"{_what} {'out' if _way > 0 else 'in'}", "Spline", context=SPLINE,
-            args=(_index, _way), tasks=OUTLINED, repeats=True)(pull)  # fmt: skip
+            args=(_index, _way), tasks=OUTLINED, repeats=True, show=_key == "s")(pull)  # fmt: skip
 
 
 def reform(desk: "Desk", along: float, across: float, turn: float) -> None:
@@ -170,4 +180,5 @@ for _name, _key, _text, _args in (
     ("clockwise", "e", "Clockwise", (0.0, 0.0, 10.0)), ("counter", "q", "Counter-clockwise", (0.0, 0.0, -10.0)),
     ("larger", "s", "Larger", (1.0, 1.0, 0.0)), ("smaller", "S", "Smaller", (-1.0, -1.0, 0.0)),
 ):  # fmt: skip
-    row(f"ellipse_{_name}", _key, _text, "Ellipse", context=ELLIPSE, args=_args, tasks=OUTLINED, repeats=True)(reform)
+    row(f"ellipse_{_name}", _key, _text, "Ellipse", context=ELLIPSE, args=_args, tasks=OUTLINED, repeats=True,
+        show=True)(reform)  # fmt: skip

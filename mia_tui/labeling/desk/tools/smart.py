@@ -1,6 +1,6 @@
 """Smart strokes: marks inside and outside of an object, from which GrabCut finds its outline."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -22,6 +22,8 @@ NAME, GROUP = "smart", "Smart strokes"
 class SmartTool(Tool):
     """The marks so far and what follows from them."""
 
+    how: ClassVar[str] = "enter marks inside of the object; o, then outside of it"
+
     def __init__(self) -> None:
         self.strokes: Strokes | None = None
         self.found: BaseGeometry | None = None
@@ -29,7 +31,8 @@ class SmartTool(Tool):
 
     @property
     def text(self) -> str:  # type: ignore[override]
-        return f"Smart strokes: marks {'inside' if self.inside else 'outside'}; o changes, space takes the outline"
+        side, other = ("inside", "outside") if self.inside else ("outside", "inside")
+        return f"Marks {side}: enter marks, o goes on {other}, space makes it an object"
 
     def put(self, desk: "Desk", y: float, x: float) -> None:
         self.stroke(desk, [(y, x)])
@@ -41,7 +44,11 @@ class SmartTool(Tool):
             desk.enter(self)
         line = shapely.LineString([(x, y) for y, x in (path if len(path) > 1 else path * 2)])
         self.found = self.strokes.stroke(line.buffer(max(1.0, radius_of(desk) / 3)), inside=self.inside)
-        desk.say("Nothing is found yet." if self.found is None else f"{self.found.area:.0f} pixels found.")
+        desk.say(
+            "Nothing is found yet: mark more of the inside."
+            if self.found is None
+            else f"{self.found.area:.0f} pixels found. o marks the other side, space takes it."
+        )
 
     def left(self, desk: "Desk") -> None:
         self.strokes = self.found = None
