@@ -246,6 +246,26 @@ def test_many_rejections_with_a_count_are_one_step(project) -> None:
     assert read_frame(path).rejected == {1, 2, 3}
 
 
+def test_predictions_behind_proposals_can_be_undone_and_are_let_go_of(project) -> None:
+    path = predict(project, FOUR)
+    desk = at_desk(project, model="net")
+    press(desk, "n", "x")
+    propose_over(desk)
+    press(desk, "u")
+    assert read_frame(path).rejected == frozenset()
+    press(desk, "U")
+    assert read_frame(path).rejected == {1}
+    desk.close()
+    with FrameStore(path, HEIGHT, WIDTH) as store:
+        assert store.frame.rejected == {1}
+
+
+def propose_over(desk) -> None:
+    from mia_tui.labeling.desk.candidates import Candidate, Proposed
+
+    desk.take_candidates(Proposed([Candidate(1, box(70, 40))], "test", desk.time))
+
+
 def test_redo_brings_nothing_back_that_a_later_edit_has_overtaken(project) -> None:
     """Accepting is undone, then the same object is rejected in another file: redo must not accept it again."""
     path = predict(project, FOUR)

@@ -176,15 +176,15 @@ class Desk:
         """Take the frame off the desk: its label file is written and others may edit it."""
         while self.modes:
             self.leave()
-        frame, candidates = self.frame, self.candidates
+        frame, sources = self.frame, self._sources()
         self.frame = self.candidates = self._predicted = self.current = self._pending = None
         self.read_only = ""
         self.ladders, self.shapes, self.scratch = {}, {}, {}
         self._without_ladder, self._outlines = set(), {}
         self.__dict__.pop("image", None)
         try:
-            if candidates is not None:
-                candidates.close()
+            for source in sources:
+                source.close()
         finally:
             if frame is not None:
                 frame.store.close()
@@ -565,7 +565,12 @@ class Desk:
 
     def _histories(self) -> list[History]:
         """Those of candidates first: when their file cannot be edited, nothing else is taken back either."""
-        return [*(self.candidates.histories() if self.candidates is not None else []), self.store]
+        return [*(history for source in self._sources() for history in source.histories()), self.store]
+
+    def _sources(self) -> list[Candidates]:
+        """The candidates, and the predictions that they have taken the place of."""
+        behind = self._predicted if self._predicted is not self.candidates else None
+        return [source for source in (self.candidates, behind) if source is not None]
 
     def undo(self) -> str | None:
         """Take back all that the latest key has done, whichever files it stands in; its text."""

@@ -38,6 +38,8 @@ LINE = 70
 """What is longer than this may not fit on the line of the desk."""
 LEAVE_S, SETTLE_S = 2.0, 5.0
 """How long keys wait for another screen to come, and quitting for an image that keys were typed ahead for."""
+SAID_S = 8.0
+"""How long the same notification is not shown again."""
 COMMON_IDS = frozenset(action.id for action in COMMON)
 
 
@@ -130,7 +132,8 @@ class LabelScreen(ImageScreen):
         self._pumping = self._leaving = False
         self._loading = True  # until the first frame is on the desk, or there is none
         self._awaited: tuple[str, int, int] | None = None
-        self._trouble = self._said = ""
+        self._trouble = ""
+        self._said: dict[str, float] = {}
         self._stale = False
         self._busy = ""
         self._show_labels = True
@@ -487,15 +490,18 @@ class LabelScreen(ImageScreen):
             await self._travel(way)
         return result
 
+    def say(self, text: str, severity: str = "information") -> None:
+        """Show a notification; the same one not again while it is still there, else a few keys would cover the image."""
+        now = time.monotonic()
+        if now - self._said.get(text, -SAID_S) >= SAID_S:
+            self._said = {old: at for old, at in self._said.items() if now - at < SAID_S} | {text: now}
+            super().say(text, severity)
+
     def _say_at_length(self, desk: "Desk") -> None:
-        """A warning that the line cannot hold is said where there is room; the same one not again and again."""
+        """A warning that the line cannot hold is said where there is room."""
         room = self.query_one("#state").content_size.width - cell_len(desk.tally.text) - len("   viewing only")
         if desk.warning and cell_len(desk.message) > room:
-            if desk.message != self._said:
-                self.say(desk.message, "error")
-            self._said = desk.message
-        elif not desk.warning:
-            self._said = ""
+            self.say(desk.message, "error")
 
     def _reveal(self) -> None:
         if self._desk is not None and self._desk.reveal is not None:

@@ -1,4 +1,4 @@
-"""Labelling where files are damaged, vanish, or cannot be written: said plainly, other images go on, nothing lost."""
+"""Labelling where files are damaged, vanish, or cannot be written: said plainly, others go on, nothing is lost."""
 
 import errno
 import json
@@ -149,11 +149,14 @@ async def test_a_damaged_label_file_is_named_never_overwritten_and_the_next_imag
         assert f"{path.parent / 'image'}." in said(app)
         assert "a.tif   64 x 48" in screen_text(app), "the image itself is shown"
         assert "saved" not in screen_text(app)
+        assert len(app._notifications) <= 2, "the same is said over and over: here and by the list of images"
         app.clear_notifications()
+        screen._said.clear()
         for key in ("enter", "a", "u", "A", "apostrophe", "t", "2"):
             await pilot.press(key)
             await settled(pilot, screen)
         assert "image." in said(app), "a key says why it does nothing"
+        assert len(app._notifications) == 1, "once is enough"
         await pilot.press("question_mark")
         await until(pilot, lambda: "Keys: Label" in screen_text(app))
         await pilot.press("escape", "N")
@@ -192,6 +195,7 @@ async def test_outlines_that_cross_themselves_are_drawn_and_can_be_worked_with(t
     assert count(made) == 2
 
 
+@pytest.mark.slow
 async def test_an_outline_of_a_million_corners_can_be_opened_and_worked_beside(tmp_path, project) -> None:
     made = Project.create(tmp_path / "other", images=tmp_path / "images", classes=["cell"])
     angle = np.linspace(0, 2 * np.pi, 1_000_000, endpoint=False)
@@ -275,6 +279,7 @@ async def test_an_image_that_is_none_is_said_and_the_others_go_on(project, data)
         await settled(pilot, screen)
         assert "b.tif" in screen_text(app)
         app.clear_notifications()
+        screen._said.clear()
         await pilot.press("enter")
         await settled(pilot, screen)
         assert "b.tif" in said(app)
@@ -360,6 +365,7 @@ async def test_a_disk_that_is_full_when_an_image_is_left_keeps_the_edits_in_the_
         await settled(pilot, screen)
         assert count(project) == 5
         app.clear_notifications()
+        screen._said.clear()
         await pilot.press("q")
         await until(pilot, lambda: "No space left" in said(app))
         assert not app._exit, "it is said before the program ends"
@@ -425,6 +431,7 @@ async def test_a_label_file_that_another_program_changes_is_not_overwritten(proj
         await works_on(pilot, screen, project)
         assert path.read_text() == theirs
         app.clear_notifications()
+        screen._said.clear()
         await pilot.press("P")
         await settled(pilot, screen)
         assert "replaced by another program" in said(app)
