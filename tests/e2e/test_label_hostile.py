@@ -1,4 +1,4 @@
-"""A project full of damaged files in a real terminal: every image is reached, each trouble said, nothing overwritten."""
+"""A project full of damaged files in a real terminal: all images are reached, trouble is said, nothing overwritten."""
 
 import json
 import re

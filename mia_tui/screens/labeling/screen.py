@@ -490,13 +490,6 @@ class LabelScreen(ImageScreen):
             await self._travel(way)
         return result
 
-    def say(self, text: str, severity: str = "information") -> None:
-        """Show a notification; the same one not again while it is still there, else a few keys would cover the image."""
-        now = time.monotonic()
-        if now - self._said.get(text, -SAID_S) >= SAID_S:
-            self._said = {old: at for old, at in self._said.items() if now - at < SAID_S} | {text: now}
-            super().say(text, severity)
-
     def _say_at_length(self, desk: "Desk") -> None:
         """A warning that the line cannot hold is said where there is room."""
         room = self.query_one("#state").content_size.width - cell_len(desk.tally.text) - len("   viewing only")
@@ -619,8 +612,15 @@ class LabelScreen(ImageScreen):
         return super().disabled_reason(action_id)
 
     def say(self, text: str, severity: str = "information") -> None:
-        """Why something cannot be done stands on the line of the desk, where the eyes are, when it fits there."""
-        if severity != "warning" or not self._tell(text, warning=True):
+        """Why something cannot be done stands on the line of the desk, where the eyes are, when it fits there.
+
+        The same notification is not shown again while it is there: a few keys would cover the image with it.
+        """
+        if severity == "warning" and self._tell(text, warning=True):
+            return
+        now = time.monotonic()
+        if now - self._said.get(text, -SAID_S) >= SAID_S:
+            self._said = {old: at for old, at in self._said.items() if now - at < SAID_S} | {text: now}
             super().say(text, severity)
 
     def _tell(self, text: str, *, warning: bool = False) -> bool:
