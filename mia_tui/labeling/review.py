@@ -135,7 +135,7 @@ def accept(
     """
     state = review_state(project, model, key, frame, labels=labels, predictions=predictions)
     chosen = [item for item in _chosen(state, ids, model, key, frame) if item.id not in state.accepted]
-    _check_classes(project, model, chosen)
+    check_classes(project, model, {item.label_class for item in chosen})
     if not chosen:
         return []
     with _editing(labels, lambda: _open(project, key, frame, state)) as store:
@@ -288,13 +288,14 @@ def _chosen(state: ReviewState, ids: Iterable[int], model: str, key: str, frame:
     return [state.predictions.objects[number] for number in chosen]
 
 
-def _check_classes(project: Project, model: str, chosen: Sequence[LabelObject]) -> None:
+def check_classes(project: Project, model: str, names: Iterable[str]) -> None:
+    """Refuse predictions of classes that the project does not have."""
     known = {entry.name for entry in project.classes}
-    unknown = sorted({item.label_class for item in chosen} - known)
+    unknown = sorted(set(names) - known)
     if unknown:
         raise MiaError(
             f"model {model} predicts the class {unknown[0]!r}, which project {project.name} does not have "
-            f"({', '.join(sorted(known))}). Add it to project.toml."
+            f"({', '.join(sorted(known))}). Add it: C on the labelling screen, or mia-tui classes."
         )
 
 

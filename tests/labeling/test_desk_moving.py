@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
+from mia_tui.labeling.desk.candidates import Candidate, Proposed
 from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import Project
@@ -88,3 +89,33 @@ def test_a_drag_on_a_point_moves_it_and_elsewhere_it_is_an_annotated_area(desk) 
     desk.drag([(2, 2), (2, 20), (12, 20), (12, 2)])
     assert desk.labels.areas[0].area == pytest.approx(180)
     assert points(desk) == [(40, 50)]
+
+
+def test_of_two_proposed_points_on_one_object_one_is_accepted(desk) -> None:
+    near = [
+        Candidate(1, shapely.Point(30, 30)),
+        Candidate(2, shapely.Point(31, 31)),
+        Candidate(3, shapely.Point(50, 9)),
+    ]
+    desk.take_candidates(Proposed(near, "test", desk.time))
+    desk.press("A")
+    assert points(desk) == [(30, 30), (9, 50)]
+    assert "2 accepted" in desk.message
+
+
+def test_predictions_of_a_class_that_the_project_lacks_are_refused(desk) -> None:
+    desk.take_candidates(Proposed([Candidate(1, shapely.Point(30, 30), "ghost")], "old model", desk.time))
+    desk.press("A")
+    assert "ghost" in desk.message
+    assert points(desk) == []
+
+
+def test_an_object_larger_than_the_view_wears_its_hint_where_it_is_seen(desk) -> None:
+    large = Candidate(1, shapely.box(0, 0, 70, 60))
+    desk.take_candidates(Proposed([large, Candidate(2, shapely.Point(78, 62))], "test", desk.time))
+    desk.view = place(64, 80, 8, 10, 1.0, 5, 5)  # 16 x 10 pixels at the upper left
+    desk.press("apostrophe")
+    (hint,) = desk.sketch().hints
+    assert hint.target.what.number == 1
+    assert 0 <= hint.place[0] <= 16
+    assert 0 <= hint.place[1] <= 10

@@ -233,5 +233,5 @@ def test_wrong_names_are_named(predicted):
 def test_a_class_that_the_project_does_not_know_is_named(project):
     frame = FrameLabels.of(H, W, [replace(square(1, 0), label_class="nerve")])
     write_frame(project.prediction_path("net", A, "image"), frame)
-    with pytest.raises(MiaError, match=r"'nerve'.*project\.toml"):
+    with pytest.raises(MiaError, match=r"'nerve'.*mia-tui classes"):
         review.accept(project, "net", A, "image", [1])

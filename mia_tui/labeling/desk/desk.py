@@ -436,7 +436,7 @@ class Desk:
         return next((item for item in self.pending if item.number == ref.number), None)
 
     def targets(self, *, labels: bool = True, candidates: bool = True) -> list[Target]:
-        """What can be chosen by hint: candidates first, the most doubtful first of all."""
+        """What is in view and can be chosen by hint: candidates first, the most doubtful first of all."""
         found: list[tuple[Ref, BaseGeometry]] = []
         if candidates:
             found += [(candidate(item.number), item.geometry) for item in self.pending]
@@ -447,10 +447,17 @@ class Desk:
             return []
         geometries = np.array([geometry for _, geometry in found], dtype=object)
         middles = shapely.get_coordinates(shapely.centroid(geometries))
-        boxes = shapely.bounds(geometries).tolist()
+        boxes = shapely.bounds(geometries)
+        # Of an object whose middle is out of view, the middle of what is in view wears the hint.
+        left, top, right, bottom = self.view_box
+        seen = np.clip(boxes, [left, top, left, top], [right, bottom, right, bottom])
+        outside = (middles != np.clip(middles, [left, top], [right, bottom])).any(axis=1)
+        places = np.where(outside[:, None], (seen[:, :2] + seen[:, 2:]) / 2, middles)
+        in_view = (np.hstack([boxes[:, :2], -boxes[:, 2:]]) <= [right, bottom, -left, -top]).all(axis=1).tolist()
         return [
             Target(ref, (float(y), float(x)), tuple(box))
-            for (ref, _), (x, y), box in zip(found, middles, boxes, strict=True)
+            for (ref, _), (x, y), box, shown in zip(found, places.tolist(), boxes.tolist(), in_view, strict=True)
+            if shown
         ]
 
     def in_view(self, items: Iterable[Candidate]) -> list[Candidate]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -14,9 +15,13 @@ from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.raster import fill
+from mia_tui.labeling.review import check_classes
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
+
+TOO_NEAR_PX = 3.0
+"""A point nearer than this to another one of the frame is refused: it is the same object."""
 
 
 def add(
@@ -127,6 +132,7 @@ def remove(desk: "Desk", refs: Sequence[Ref], text: str) -> None:
 def accept(desk: "Desk", chosen: Sequence[Candidate], text: str) -> int:
     """Make candidates labels, as one undo step, but for those that would cover labels; how many were made."""
     assert desk.candidates is not None
+    check_classes(desk.project, desk.candidates.origin, {item.label_class for item in chosen} - {""})
     fitting = _fitting(desk, chosen)
     if not fitting:
         return 0
@@ -151,8 +157,9 @@ def _carry_shapes(desk: "Desk", item: Candidate, new: Ref) -> None:
 def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:
     """The candidates as they can be labels: in the image, without what belongs to labels or to the ones before.
 
-    One of which half or less would be left is left out.
+    One of which half or less would be left is left out, and a point that is nearer than `TOO_NEAR_PX` to another one.
     """
+    places = [shapely.get_coordinates(shapely.centroid(item.geometry))[0] for item in desk.labels.objects.values()]
     shapes = [clipped(desk, item.geometry) for item in chosen]
     labelled = [item.geometry for item in desk.labels.objects.values() if item.geometry.geom_type != "Point"]
     labels, others = shapely.STRtree(labelled), shapely.STRtree([shape or shapely.Polygon() for shape in shapes])
@@ -168,6 +175,11 @@ def _fitting(desk: "Desk", chosen: Sequence[Candidate]) -> list[Candidate]:
             continue
         if rest.geom_type != "Point":
             taken[index] = rest
+        else:
+            at = shapely.get_coordinates(rest)[0]
+            if places and np.hypot(*(np.array(places) - at).T).min() < TOO_NEAR_PX:
+                continue
+            places.append(at)
         fitting.append(item if rest is item.geometry else replace(item, geometry=rest))
     return fitting
 

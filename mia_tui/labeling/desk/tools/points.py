@@ -15,18 +15,15 @@ from mia_tui.labeling.desk.tools import Tool, tool
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
-TOO_NEAR_PX = 3.0
-"""A point nearer than this to another one of the frame is refused: it is the same object."""
-
 
 def is_taken(desk: "Desk", y: float, x: float, but: Ref | None = None) -> bool:
-    """Whether another point than `but` is nearer than `TOO_NEAR_PX`."""
+    """Whether another point than `but` is nearer than `edits.TOO_NEAR_PX`."""
     own = but.number if but is not None and but.kind == "label" else None
     others = [item.geometry for item in desk.labels.objects.values() if item.id != own]
     if not others:
         return False
     x_y = shapely.get_coordinates(shapely.centroid(np.array(others, dtype=object)))
-    return bool(np.hypot(x_y[:, 0] - x, x_y[:, 1] - y).min() < TOO_NEAR_PX)
+    return bool(np.hypot(x_y[:, 0] - x, x_y[:, 1] - y).min() < edits.TOO_NEAR_PX)
 
 
 @tool("point", "d", "Point", tasks=POINTED, more="A place is an object")
@@ -39,7 +36,7 @@ class PointTool(Tool):
 
     def put(self, desk: "Desk", y: float, x: float) -> None:
         if is_taken(desk, y, x):
-            desk.warn(f"There is a point within {TOO_NEAR_PX:.0f} pixels already.")
+            desk.warn(f"There is a point within {edits.TOO_NEAR_PX:.0f} pixels already.")
             return
         edits.add(desk, shapely.Point(x, y), "add point")
 
