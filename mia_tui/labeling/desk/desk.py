@@ -453,7 +453,7 @@ class Desk:
         seen = np.clip(boxes, [left, top, left, top], [right, bottom, right, bottom])
         outside = (middles != np.clip(middles, [left, top], [right, bottom])).any(axis=1)
         places = np.where(outside[:, None], (seen[:, :2] + seen[:, 2:]) / 2, middles)
-        in_view = (np.hstack([boxes[:, :2], -boxes[:, 2:]]) <= [right, bottom, -left, -top]).all(axis=1).tolist()
+        in_view = np.all(np.hstack([boxes[:, :2], -boxes[:, 2:]]) <= [right, bottom, -left, -top], axis=1)
         return [
             Target(ref, (float(y), float(x)), tuple(box))
             for (ref, _), (x, y), box, shown in zip(found, places.tolist(), boxes.tolist(), in_view, strict=True)
