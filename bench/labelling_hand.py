@@ -1,6 +1,6 @@
 """Keys pressed on the real desk, with the eyes of a person before a terminal of 120 x 40; what they cost is counted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil, floor, log2
@@ -184,6 +184,14 @@ class Trial:
             changed = desk.labels is not labels or _rejected(desk) != rejected
             self.steps += changed
         return changed
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Do something that a key would do."""
+        desk = self.hand.desk
+        desk._begin()
+        labels = desk.labels
+        act()
+        self.steps += desk.labels is not labels
 
     def back(self) -> None:
         """Take back what was tried so far."""

@@ -25,6 +25,8 @@ SHARE = 0.25
 """An object is a wrong label's business when this share of it lies under the label."""
 HINT_S, KEY_S, ADD_S = 0.8, 0.28, 2.0
 """Expected costs, by which the cheapest way is chosen: of a hint, of a key, and of adding an object anew."""
+PROMISING, FEW = 0.3, 4
+"""What overlaps an object so much is worth so many keys to have it right."""
 CHECKED, LEAST = 3, 0.4
 """So many ways are tried out; an outline that overlaps less than this does not become good by what neighbours keep."""
 PULLS = 40
@@ -307,22 +309,29 @@ def add_doubtful(hand: Hand, truth: Truth) -> int:
     if not missing:
         return 0
     hand.purpose = "add by hint"
-    wanted: dict[Ref, tuple[str, ...]] = {}
-    with hand.trial() as trial:
+    with hand.trial():
         hand.press("Y")
-        pending = {item.number: item.geometry for item in hand.desk.pending}
+        pending = {item.number: truth.overlaps(item.geometry) for item in hand.desk.pending}
+        wanted: dict[Ref, tuple[str, ...]] = {}
         for number in missing:
-            near = [(truth.overlaps(shape)[number], key) for key, shape in pending.items()]
-            overlap, key = max(near, default=(0.0, 0))
-            if overlap >= GOOD:
-                wanted[candidate(key)] = ()
-            elif overlap > 0.25:
-                pass
-        trial.back()
-    if not wanted:
-        return 0
-    by_hints(hand, "Y", wanted)
+            best = max(pending, key=lambda key: pending[key][number], default=0)
+            if best and pending[best][number] > PROMISING and candidate(best) not in wanted:
+                keys = doubtful_keys(hand, truth, best, number) if pending[best][number] < GOOD else ()
+                if keys is not None:
+                    wanted[candidate(best)] = keys
+    by_hints(hand, "Y", wanted, lambda ref: hand.press(*(ARROWS[key] for key in wanted[ref])))
     return len(wanted)
+
+
+def doubtful_keys(hand: Hand, truth: Truth, key: int, number: int) -> tuple[str, ...] | None:
+    """Keys that make something doubtful a good mask of an object."""
+    with hand.trial() as trial:
+        before = set(hand.desk.labels.objects)
+        chosen = [item for item in hand.desk.pending if item.number == key]
+        trial.do(lambda: edits.accept(hand.desk, chosen, "accept 1"))
+        new = set(hand.desk.labels.objects) - before
+        keys = mending(hand, truth, new.pop(), number) if new else None
+    return None if keys is None or len(keys) > FEW else tuple(keys)
 
 
 def add_missing(hand: Hand, truth: Truth) -> int:
@@ -345,11 +354,9 @@ def addition(hand: Hand, truth: Truth, number: int) -> Addition | None:
     """The cheapest way to add an object that works."""
     found: list[Addition] = []
     ways = grid_ways(hand, [tuple(truth.middles[number].tolist())])
-    for way in ways[:WAYS]:
+    for way in [way for way in ways if _within(truth, way.place, number)][:WAYS]:
         if found and way.seconds >= min(item.seconds for item in found):
             break
-        if not _within(truth, way.place, number):
-            continue
         with hand.trial() as trial:
             before = set(hand.desk.labels.objects)
             hand.press("a")
