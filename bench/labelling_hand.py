@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil, floor, log2
 
+from mia_tui.labeling.desk.acts.proposing import proposer_of
 from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.desk.modes import GridMode, HintMode
 from mia_tui.labeling.ladder import Shapes
@@ -146,6 +147,7 @@ class Hand:
         shapes, outlines = desk.shapes, dict(desk._outlines)
         desk.shapes = {ref: Shapes(found.ladders, list(found.known), found.at) for ref, found in shapes.items()}
         memory, look, modes = dict(desk.memory), (eyes.scale, eyes.centre, eyes.cursor), desk.modes
+        candidates, rejected = desk.candidates, list(proposer_of(desk).rejected)
         desk.modes = []
         self._trying += 1
         trial = Trial(self)
@@ -156,6 +158,9 @@ class Hand:
             while desk.modes:
                 desk.leave()
             desk.modes = modes
+            if desk.candidates is not candidates:
+                desk.take_candidates(candidates)
+            proposer_of(desk).rejected = rejected
             desk.current, desk.last, tally, desk.ladders, desk._without_ladder = kept
             desk.tally.__dict__.update(tally)
             desk.shapes, desk._outlines = shapes, outlines

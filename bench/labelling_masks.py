@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 from labelling_hand import Hand
+from labelling_scrub import scrub
 from labelling_truth import GOOD, Truth
 from labelling_ways import Way, by_hints, grid_ways, hint_of
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from mia_tui.labeling.desk.tools.shaped import COMPASS, SplineTool
 from mia_tui.labeling.ladder import Ladder
 
 ROUNDS = 3
-TRIED = 7
+TRIED = 10
 """So many keys for shape and size a person tries on an object before giving it up."""
 SHARE = 0.25
 """An object is a wrong label's business when this share of it lies under the label."""
@@ -96,6 +97,8 @@ class Choice:
 def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
     """Label an image; how many objects were hit untouched, and what became of the others."""
     hand.press("space")
+    scrub(hand, lambda: expected(hand, truth))
+    hand.purpose = "propose"
     if hand.desk.pending:
         hand.press("A")
     counts = {"untouched": len(look(hand, truth).hits), "deleted": 0, "split": 0, "merged": 0, "resized": 0,
@@ -119,6 +122,16 @@ def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
     draw(hand, truth)
     counts["never good"] = len(look(hand, truth).missing)
     return counts
+
+
+def expected(hand: Hand, truth: Truth) -> float:
+    """Seconds that mending the present proposals would take, roughly."""
+    overlaps = np.array([truth.overlaps(item.geometry) for item in hand.desk.pending]).reshape(-1, truth.count + 1)
+    best = overlaps.max(axis=0, initial=0.0)[1:]
+    close = int(((best < GOOD) & (best > PROMISING)).sum())
+    lost = int((best <= PROMISING).sum())
+    false = int((overlaps.max(axis=1, initial=0.0) <= PROMISING).sum())
+    return HINT_S * false + (HINT_S + 2 * KEY_S) * close + ADD_S * lost
 
 
 # ---- planning --------------------------------------------------------------------------------------------------------
