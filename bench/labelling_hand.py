@@ -1,10 +1,11 @@
 """Keys pressed on the real desk, with the eyes of a person before a terminal of 120 x 40; what they cost is counted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil, floor, log2
 
+from mia_tui.labeling.desk.acts.proposing import proposer_of
 from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.desk.modes import GridMode, HintMode
 from mia_tui.labeling.ladder import Shapes
@@ -146,6 +147,7 @@ class Hand:
         shapes, outlines = desk.shapes, dict(desk._outlines)
         desk.shapes = {ref: Shapes(found.ladders, list(found.known), found.at) for ref, found in shapes.items()}
         memory, look, modes = dict(desk.memory), (eyes.scale, eyes.centre, eyes.cursor), desk.modes
+        candidates, rejected = desk.candidates, list(proposer_of(desk).rejected)
         desk.modes = []
         self._trying += 1
         trial = Trial(self)
@@ -156,6 +158,9 @@ class Hand:
             while desk.modes:
                 desk.leave()
             desk.modes = modes
+            if desk.candidates is not candidates:
+                desk.take_candidates(candidates)
+            proposer_of(desk).rejected = rejected
             desk.current, desk.last, tally, desk.ladders, desk._without_ladder = kept
             desk.tally.__dict__.update(tally)
             desk.shapes, desk._outlines = shapes, outlines
@@ -184,6 +189,14 @@ class Trial:
             changed = desk.labels is not labels or _rejected(desk) != rejected
             self.steps += changed
         return changed
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Do something that a key would do."""
+        desk = self.hand.desk
+        desk._begin()
+        labels = desk.labels
+        act()
+        self.steps += desk.labels is not labels
 
     def back(self) -> None:
         """Take back what was tried so far."""

@@ -1,24 +1,37 @@
 """The oracle with masks: accept all, then mend what is wrong, each object by the cheapest way that works."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 from labelling_hand import Hand
+from labelling_scrub import scrub
 from labelling_truth import GOOD, Truth
 from labelling_ways import Way, by_hints, grid_ways, hint_of
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
-from mia_tui.labeling.desk.modes import HintMode
+from mia_tui.labeling import outline
+from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.modes import GridMode, HintMode
 from mia_tui.labeling.desk.refs import Ref, candidate, label
+from mia_tui.labeling.desk.tools.shaped import COMPASS, SplineTool
+from mia_tui.labeling.ladder import Ladder
 
 ROUNDS = 3
-TRIED = 7
+TRIED = 10
 """So many keys for shape and size a person tries on an object before giving it up."""
 SHARE = 0.25
 """An object is a wrong label's business when this share of it lies under the label."""
 HINT_S, KEY_S, ADD_S = 0.8, 0.28, 2.0
 """Expected costs, by which the cheapest way is chosen: of a hint, of a key, and of adding an object anew."""
+PROMISING, FEW = 0.3, 4
+"""What overlaps an object so much is worth so many keys to have it right."""
+CHECKED, LEAST = 3, 0.4
+"""So many ways are tried out; an outline that overlaps less than this does not become good by what neighbours keep."""
+PULLS = 40
+"""So many keys a person gives a drawing."""
 ARROWS = {"w": "up", "s": "down", "v": "right"}
 """What these keys are while letters are hints or the grid."""
 WAYS = 6
@@ -84,6 +97,8 @@ class Choice:
 def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
     """Label an image; how many objects were hit untouched, and what became of the others."""
     hand.press("space")
+    scrub(hand, lambda: expected(hand, truth))
+    hand.purpose = "propose"
     if hand.desk.pending:
         hand.press("A")
     counts = {"untouched": len(look(hand, truth).hits), "deleted": 0, "split": 0, "merged": 0, "resized": 0,
@@ -103,8 +118,20 @@ def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
     hand.purpose = "delete"
     by_hints(hand, "d", [label(key) for key in picture.wrong])
     counts["deleted"] += len(picture.wrong)
-    counts["left"] = len(look(hand, truth).missing)
+    counts["left to drawing"] = len(look(hand, truth).missing)
+    draw(hand, truth)
+    counts["never good"] = len(look(hand, truth).missing)
     return counts
+
+
+def expected(hand: Hand, truth: Truth) -> float:
+    """Seconds that mending the present proposals would take, roughly."""
+    overlaps = np.array([truth.overlaps(item.geometry) for item in hand.desk.pending]).reshape(-1, truth.count + 1)
+    best = overlaps.max(axis=0, initial=0.0)[1:]
+    close = int(((best < GOOD) & (best > PROMISING)).sum())
+    lost = int((best <= PROMISING).sum())
+    false = int((overlaps.max(axis=1, initial=0.0) <= PROMISING).sum())
+    return HINT_S * false + (HINT_S + 2 * KEY_S) * close + ADD_S * lost
 
 
 # ---- planning --------------------------------------------------------------------------------------------------------
@@ -144,43 +171,61 @@ def mending(hand: Hand, truth: Truth, number: int, goal: int | None = None) -> l
 
     Of any object, without `goal`. A person sees where each key leads; None when `TRIED` keys lead nowhere.
     """
-    best: list[str] | None = None
-    for shapes in range(TRIED + 1):
-        most = TRIED if best is None else len(best) - 1
-        if shapes > most:
-            break
-        for sign in ("w", "s"):
-            most = TRIED if best is None else len(best) - 1
-            found = _climbed(hand, truth, number, goal, ["v"] * shapes, sign, most - shapes)
-            if found is None:
-                return best
-            if found:
-                best = found
-            if best is not None and len(best) == shapes:
-                return best
-    return best
-
-
-def _climbed(
-    hand: Hand, truth: Truth, number: int, goal: int | None, shapes: list[str], sign: str, most: int
-) -> list[str] | None:
-    """`shapes` and as many of the key `sign` as are needed, [] when they do not help; None without so many shapes."""
+    desk, ref = hand.desk, label(number)
     with hand.trial() as trial:
-        hand.desk.current = label(number)
-        for key in shapes:
-            if not trial.press(key):
-                return None
-        last = 0.0
-        for step in range(most + 1):
-            if step and not trial.press(sign):
-                break
-            found = _overlap(truth, hand.desk.labels.objects[number].geometry, goal)
-            if found >= GOOD and (shapes or step):
-                return [*shapes, *[sign] * step]
-            if found < last - 0.02:
-                break
-            last = found
-    return []
+        ways = list(_outlines(hand, ref))
+        good = [keys for keys, shape in ways if _free_overlap(hand, truth, shape, number, goal) >= GOOD]
+        shapes, ladder = desk.shapes_of(ref), desk.ladders.get(ref)
+        at = 0 if shapes is None else shapes.at
+        for keys in sorted(good, key=len)[:CHECKED]:
+            desk.current = ref
+            trial.press(*keys)
+            if number in desk.labels.objects and _overlap(truth, desk.labels.objects[number].geometry, goal) >= GOOD:
+                return keys
+            trial.back()
+            if shapes is not None:
+                shapes.at = at
+            desk.ladders.pop(ref, None)
+            if ladder is not None:
+                desk.ladders[ref] = ladder
+    return None
+
+
+def _outlines(hand: Hand, ref: Ref) -> Iterator[tuple[list[str], BaseGeometry]]:
+    """All that at most `TRIED` of the keys v, w and s can make of a label, with the keys."""
+    ladder, shapes = hand.desk.ladder_of(ref), hand.desk.shapes_of(ref)
+    start = 0 if shapes is None else shapes.at
+    for count in range(TRIED + 1):
+        if ladder is None:
+            break
+        for step, rung in _sizes(hand, ladder, TRIED - count):
+            if step or count:
+                yield ["v"] * count + ["w" if step > 0 else "s"] * abs(step), rung
+        ladder = None if shapes is None else shapes.step(1)
+        if shapes is not None and shapes.at == start:
+            break
+    if shapes is not None:
+        shapes.at = start
+
+
+def _free_overlap(hand: Hand, truth: Truth, shape: BaseGeometry, number: int, goal: int | None) -> float:
+    """Overlap of an outline without what belongs to other labels."""
+    if _overlap(truth, shape, goal) < LEAST:
+        return 0.0
+    left = edits.without_others(hand.desk, shape, (number,))
+    return 0.0 if left is None else _overlap(truth, left, goal)
+
+
+def _sizes(hand: Hand, ladder: Ladder, most: int) -> Iterator[tuple[int, BaseGeometry]]:
+    """The rungs of a ladder by the steps to them; past its ends it goes on pixel by pixel."""
+    last = len(ladder.rungs) - 1
+    for step in range(-most, most + 1):
+        index = ladder.best + step
+        rung = ladder.rungs[min(max(index, 0), last)]
+        beyond = index - min(max(index, 0), last)
+        grown = outline.grow(rung, beyond, hand.desk.opened.size) if beyond else rung
+        if grown is not None:
+            yield step, grown
 
 
 def _overlap(truth: Truth, geometry: object, goal: int | None) -> float:
@@ -277,22 +322,29 @@ def add_doubtful(hand: Hand, truth: Truth) -> int:
     if not missing:
         return 0
     hand.purpose = "add by hint"
-    wanted: dict[Ref, tuple[str, ...]] = {}
-    with hand.trial() as trial:
+    with hand.trial():
         hand.press("Y")
-        pending = {item.number: item.geometry for item in hand.desk.pending}
+        pending = {item.number: truth.overlaps(item.geometry) for item in hand.desk.pending}
+        wanted: dict[Ref, tuple[str, ...]] = {}
         for number in missing:
-            near = [(truth.overlaps(shape)[number], key) for key, shape in pending.items()]
-            overlap, key = max(near, default=(0.0, 0))
-            if overlap >= GOOD:
-                wanted[candidate(key)] = ()
-            elif overlap > 0.25:
-                pass
-        trial.back()
-    if not wanted:
-        return 0
-    by_hints(hand, "Y", wanted)
+            best = max(pending, key=lambda key: pending[key][number], default=0)
+            if best and pending[best][number] > PROMISING and candidate(best) not in wanted:
+                keys = doubtful_keys(hand, truth, best, number) if pending[best][number] < GOOD else ()
+                if keys is not None:
+                    wanted[candidate(best)] = keys
+    by_hints(hand, "Y", wanted, lambda ref: hand.press(*(ARROWS[key] for key in wanted[ref])))
     return len(wanted)
+
+
+def doubtful_keys(hand: Hand, truth: Truth, key: int, number: int) -> tuple[str, ...] | None:
+    """Keys that make something doubtful a good mask of an object."""
+    with hand.trial() as trial:
+        before = set(hand.desk.labels.objects)
+        chosen = [item for item in hand.desk.pending if item.number == key]
+        trial.do(lambda: edits.accept(hand.desk, chosen, "accept 1"))
+        new = set(hand.desk.labels.objects) - before
+        keys = mending(hand, truth, new.pop(), number) if new else None
+    return None if keys is None or len(keys) > FEW else tuple(keys)
 
 
 def add_missing(hand: Hand, truth: Truth) -> int:
@@ -315,12 +367,9 @@ def addition(hand: Hand, truth: Truth, number: int) -> Addition | None:
     """The cheapest way to add an object that works."""
     found: list[Addition] = []
     ways = grid_ways(hand, [tuple(truth.middles[number].tolist())])
-    for way in ways[:WAYS]:
+    for way in [way for way in ways if _within(truth, way.place, number)][:WAYS]:
         if found and way.seconds >= min(item.seconds for item in found):
             break
-        if truth.pixels[min(int(way.place[0]), truth.pixels.shape[0] - 1),
-                        min(int(way.place[1]), truth.pixels.shape[1] - 1)] != number:  # fmt: skip
-            continue
         with hand.trial() as trial:
             before = set(hand.desk.labels.objects)
             hand.press("a")
@@ -336,3 +385,58 @@ def addition(hand: Hand, truth: Truth, number: int) -> Addition | None:
             if keys is not None:
                 found.append(Addition(way, tuple(keys)))
     return min(found, key=lambda item: item.seconds) if found else None
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def draw(hand: Hand, truth: Truth) -> None:
+    """Draw what could not be had otherwise with the spline; then take the first tool in hand again."""
+    missing = look(hand, truth).missing
+    if not missing:
+        return
+    hand.purpose = "draw"
+    hand.press("t", "s")
+    for number in missing:
+        if not isinstance(hand.desk.mode, GridMode):
+            hand.press("a")
+        ways = grid_ways(hand, [tuple(truth.middles[number].tolist())])
+        inside = [way for way in ways if _within(truth, way.place, number)] or ways[-1:]
+        hand.press(*inside[0].keys)
+        tool = hand.desk.mode
+        if not isinstance(tool, SplineTool):
+            raise ValueError(f"no spline at {inside[0].place}: {hand.desk.message}")
+        pull_handles(hand, truth, number, tool)
+        hand.press("enter")
+    while hand.desk.modes:
+        hand.press("escape")
+    hand.press("t", "o")
+
+
+def pull_handles(hand: Hand, truth: Truth, number: int, tool: SplineTool) -> None:
+    """Pull the handles, the one that helps most first, until the curve is a good mask."""
+    for _ in range(PULLS):
+        shape = tool.geometry(hand.desk)
+        best, key = (0.0 if shape is None else _overlap(truth, shape, number)), ""
+        if best >= GOOD:
+            return
+        radii = tool.radii
+        for index, letter in enumerate([*COMPASS, "s"]):
+            for way, name in ((1.0, letter), (-1.0, letter.upper())):
+                for pixels in (1, 2, 4):
+                    chosen = slice(None) if index == len(COMPASS) else slice(index, index + 1)
+                    tool.radii = radii.copy()
+                    tool.radii[chosen] = np.maximum(tool.radii[chosen] + way * pixels, 0.5)
+                    shape = tool.geometry(hand.desk)
+                    found = 0.0 if shape is None else _overlap(truth, shape, number)
+                    if found - 0.004 * pixels > best:
+                        best, key = found - 0.004 * pixels, name
+        tool.radii = radii
+        if not key:
+            return
+        hand.press(key)
+
+
+def _within(truth: Truth, place: tuple[float, float], number: int) -> bool:
+    y, x = (min(int(at), size - 1) for at, size in zip(place, truth.pixels.shape, strict=True))
+    return bool(truth.pixels[y, x] == number)

@@ -26,7 +26,7 @@ from mia_tui.labeling.proposals.ladders import Ladder, Star, ladders_at, ladders
 from mia_tui.labeling.proposals.relief import POLARITIES, relief
 from mia_tui.labeling.proposals.scorecard import scores
 from mia_tui.labeling.proposals.size import estimate_size
-from mia_tui.labeling.raster import shapes_from_labels
+from mia_tui.labeling.raster import fill, shapes_from_labels
 
 LIMIT = 5000 * 5000
 """Pixels that are looked at in one go."""
@@ -44,6 +44,9 @@ OVERLAP = 0.4
 SPOTS = 24
 DOUBT = 0.25
 """Leave for the quick look at the overlap, which sees a few points only."""
+TAKEN = np.iinfo(np.int32).max
+ALIKE = 0.7
+"""Intersection over union from which on an outline is the same as a rejected one."""
 GROW = 1.08
 """Ratio of the radii of one step of growing all."""
 FEWEST = 4
@@ -173,11 +176,25 @@ class MaskProposer:
         self._estimate: float | None = None
         self._found: dict[float, _Found] = {}
 
-    def propose(self, settings: Settings = Settings()) -> Proposals:
-        """All objects at these settings. Deterministic; a new size costs more than a new threshold."""
+    def propose(
+        self,
+        settings: Settings = Settings(),
+        taken: Sequence[BaseGeometry] = (),
+        rejected: Sequence[BaseGeometry] = (),
+    ) -> Proposals:
+        """All objects at these settings. Deterministic; a new size costs more than a new threshold.
+
+        Parameters
+        ----------
+        taken : sequence of geometries
+            What is an object already: proposals lie beside these.
+        rejected : sequence of geometries
+            What is none: nothing like these is proposed, but other outlines at the same place may be.
+        """
         radius = self._radius(settings.size)
         found = self._candidates(radius)
-        labels, items = self._describe(found, settings.grow, *self._paint(found, settings))
+        seen = np.where(self._drawn(taken), TAKEN, 0).astype(np.int32)
+        labels, items = self._describe(found, settings.grow, *self._paint(found, settings, seen, self._drawn(rejected)))
         items.sort(key=lambda item: (item.score, item.number))
         return Proposals(labels, tuple(items), 2 * radius)
 
@@ -239,9 +256,21 @@ class MaskProposer:
             del self._found[next(iter(self._found))]
         return found
 
-    def _paint(self, found: _Found, settings: Settings) -> tuple[NDArray[np.int32], list[int]]:
+    def _drawn(self, outlines: Sequence[BaseGeometry]) -> NDArray[np.int32]:
+        """Number of the outline, from 1, at every pixel that is looked at; 0 where there is none."""
+        drawn = np.zeros(self._relief.shape, np.int32)
+        offset = np.array([self._left, self._top])
+        for number, outline in enumerate(outlines, 1):
+            moved = shapely.transform(outline, lambda xy: xy - offset) if offset.any() else outline
+            y, x, inside = fill(moved, drawn.shape)
+            drawn[y, x][inside] = number
+        return drawn
+
+    def _paint(
+        self, found: _Found, settings: Settings, seen: NDArray[np.int32], rejected: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], list[int]]:
         """Label image of the box, and which candidate each number is. The surest are painted first and stay."""
-        seen = np.zeros(self._relief.shape, np.int32)
+        areas = np.bincount(rejected.ravel())
         chosen: list[int] = []
         for index in self._sure(found, settings.threshold):
             # A look at a few points spares most candidates that lie in a surer one from being filled.
@@ -251,9 +280,10 @@ class MaskProposer:
             there = seen[window]
             free = mask & (there == 0)
             area, kept = int(np.count_nonzero(mask)), int(np.count_nonzero(free))
-            if kept >= max(FEWEST, (1 - OVERLAP) * area):
+            if kept >= max(FEWEST, (1 - OVERLAP) * area) and not _alike(free, rejected[window], areas):
                 chosen.append(index)
                 there[free] = len(chosen)
+        seen[seen == TAKEN] = 0
         return seen, chosen
 
     def _sure(self, found: _Found, threshold: int) -> list[int]:
@@ -300,6 +330,15 @@ class MaskProposer:
     def _star(self, many: Candidates, index: int, grow: int) -> Star:
         y, x = float(many.y[index]) + 0.5 + self._top, float(many.x[index]) + 0.5 + self._left
         return Star(y, x, many.radius[index] * GROW**grow)
+
+
+def _alike(mask: NDArray[np.bool_], rejected: NDArray[np.int32], areas: NDArray[np.intp]) -> bool:
+    """Whether a mask is much the same as one of the rejected outlines, of which `areas` are the pixels."""
+    if len(areas) == 1:
+        return False
+    shared = np.bincount(rejected[mask], minlength=len(areas))
+    shared[0] = 0
+    return bool((shared > ALIKE * (areas + np.count_nonzero(mask) - shared)).any())
 
 
 def _spots(many: Candidates, shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -16,6 +16,7 @@ from mia_tui.labeling.desk.modes import HintMode
 from mia_tui.labeling.desk.refs import Ref, label
 from mia_tui.labeling.desk.rows import OUTLINED, row
 from mia_tui.labeling.ladder import Ladder, Shapes
+from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.proposals.masks import LIMIT, MaskProposer, Proposal, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Proposer:
 
     masks: MaskProposer
     rejected: list[BaseGeometry] = field(default_factory=list)
-    doubtful: tuple[Settings, tuple[Proposal, ...]] | None = None
+    doubtful: tuple[Settings, FrameLabels, int, tuple[Proposal, ...]] | None = None
+    """Settings, labels and number of rejected outlines, and what may be an object with these."""
 
 
 def settings_of(desk: "Desk") -> Settings:
@@ -178,6 +180,12 @@ for _name, _key, _text, _args in (
     row(f"propose_{_name}", _key, _text, GROUP, args=_args, repeats=True, tasks=OUTLINED)(scrub)
 
 
+@row("propose_anew", "backslash", "Guess anew", GROUP, more="Sureness, size and width as guessed from the image")
+def guess(desk: "Desk") -> None:
+    desk.memory.pop("proposals", None)
+    make(desk)
+
+
 # ---- what may be an object -------------------------------------------------------------------------------------------
 
 
@@ -189,7 +197,7 @@ class DoubtfulMode(HintMode):
 
     def entered(self, desk: "Desk") -> None:
         self.before = desk.candidates
-        desk.take_candidates(proposed(desk, _new(desk, doubtful(desk), _rejected(desk))))
+        desk.take_candidates(proposed(desk, doubtful(desk)))
         super().entered(desk)
 
     def left(self, desk: "Desk") -> None:
@@ -215,12 +223,16 @@ def _add(desk: "Desk", target: Target) -> None:
 
 
 def doubtful(desk: "Desk") -> tuple[Proposal, ...]:
-    """All that may be an object, whether labelled or not."""
-    proposer, settings = proposer_of(desk), settings_of(desk)
-    if proposer.doubtful is None or proposer.doubtful[0] != settings:
+    """All that may be an object beside the labels: where an outline was rejected, another one."""
+    proposer, settings, rejected = proposer_of(desk), settings_of(desk), _rejected(desk)
+    known = proposer.doubtful
+    if known is None or known[0] != settings or known[1] is not desk.labels or known[2] != len(rejected):
         least = replace(settings, threshold=min(settings.threshold, 0) + DOUBTFUL)
-        proposer.doubtful = settings, proposer.masks.propose(least).items
-    return proposer.doubtful[1]
+        points = desk.project.task == "detection"
+        found = proposer.masks.propose(least) if points else proposer.masks.propose(least, _taken(desk, None), rejected)
+        items = _new(desk, found.items, rejected) if points else found.items
+        known = proposer.doubtful = settings, desk.labels, len(rejected), tuple(items)
+    return known[3]
 
 
 def places(desk: "Desk") -> NDArray[np.float64]:
