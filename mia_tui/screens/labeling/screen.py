@@ -499,7 +499,7 @@ class LabelScreen(ImageScreen):
 
     def _say_at_length(self, desk: "Desk") -> None:
         """A warning that the line cannot hold is said where there is room."""
-        room = self.query_one("#state").content_size.width - cell_len(desk.tally.text) - len("   viewing only")
+        room = self.query_one("#state").content_size.width - len("  viewing only")
         if desk.warning and cell_len(desk.message) > room:
             self.say(desk.message, "error")
 
@@ -611,7 +611,7 @@ class LabelScreen(ImageScreen):
         if action_id == "accept_everywhere" and self._model is None:
             return "No predictions are worked on. M chooses a model."
         if action_id == "zoom_object" and (self._desk is None or self._desk.find(self._desk.current) is None):
-            return "No object is chosen. ' and a hint chooses one."
+            return "No object is chosen: ' and its letters choose one, n a doubtful one."
         if action_id[:2] in ("t_", "z_") and self.shown is not None:
             t, _, z, *_ = self.shown.info.sizes
             if (t if action_id[0] == "t" else z) == 1:
