@@ -96,6 +96,7 @@ class MiaApp(Wired, Guarded, TypedAhead, App[None]):
         super().__init__()
         for name in SCREEN_CLASSES:
             self.add_mode(name, _opener(name))
+        self.at_hand: tuple[str, int, int] | None = None
         self._history: list[str] = []
         self.register_theme(THEME)
         settings, problem = load_settings()
@@ -190,6 +191,7 @@ class MiaApp(Wired, Guarded, TypedAhead, App[None]):
             When `folder` is not a project; what is open stays.
         """
         self.project = await asyncio.to_thread(opening.open_project, folder)
+        self.at_hand = None
         await self._forget_screens()
         self._remember(self.project)
         self.go("browser")

@@ -101,8 +101,8 @@ class BrowserScreen(ImageScreen):
         """`key`, `t`, `z`, `model`: show this image (frame) with the predictions of this model."""
         self._model = context.get("model", self._model)
         if "key" in context:
-            self._t, self._z = int(context.get("t", 0)), int(context.get("z", 0))
-            self._choose_key(str(context["key"]))
+            self.host.at_hand = str(context["key"]), int(context.get("t", 0)), int(context.get("z", 0))
+            self._choose_key(*self.host.at_hand)
 
     # ---- the list ---------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,8 @@ class BrowserScreen(ImageScreen):
             self.canvas.set_hint(f"No images in {roots}.\nPut TIFF, PNG, JPEG or BMP files there and press R.")
             self.update_lines()
         else:
-            self._show(keys.index(key) if key in keys else 0)
+            key, t, z = self.host.at_hand or (key, self._t, self._z)
+            self._show(*((keys.index(key), t, z) if key in keys else (0,)))
         self.refresh_bindings()
 
     def _not_listed(self, _model: str | None, error: MiaError) -> None:
@@ -130,17 +131,16 @@ class BrowserScreen(ImageScreen):
     def _key(self) -> str | None:
         return None if self._index is None else self._listing.refs[self._index].key
 
-    def _choose_key(self, key: str) -> None:
+    def _choose_key(self, key: str, t: int = 0, z: int = 0) -> None:
         keys = [ref.key for ref in self._listing.refs]
         if key in keys:
-            self._show(keys.index(key))
+            self._show(keys.index(key), t, z)
 
-    def _show(self, index: int) -> None:
-        """Show an image of the list."""
-        if self._index != index and self._index is not None:
-            self._t = self._z = 0
-        self._index = index
+    def _show(self, index: int, t: int = 0, z: int = 0) -> None:
+        """Show a frame of an image of the list."""
+        self._index, self._t, self._z = index, t, z
         ref = self._listing.refs[index]
+        self.host.at_hand = ref.key, t, z
         self.query_one(ImageTree).choose(ref.key)
         self.canvas.set_hint(f"Reading {ref.key} …")
         self.ask(ref.key, self._t, self._z, self._model)
@@ -160,6 +160,8 @@ class BrowserScreen(ImageScreen):
 
     def frame_shown(self, shown: "ShownFrame") -> None:
         self._t, self._z = shown.t, shown.z
+        if shown.request.key == self._key:
+            self.host.at_hand = self._key, self._t, self._z
 
     def frame_failed(self, request: "FrameRequest", error: MiaError) -> None:
         self._t, self._z = request.t, request.z

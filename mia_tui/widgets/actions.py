@@ -72,6 +72,8 @@ class Host(Protocol):
     project: "Project | None"
     graphics: str
     keymap: KeyMap
+    at_hand: tuple[str, int, int] | None
+    """(key, t, z) of the image that was looked at or labelled last: other screens go on with it."""
 
     def go(self, name: str, **context: Any) -> None:
         """Show the screen `name`; `context` is given to its `enter`."""

@@ -94,6 +94,23 @@ def said(app) -> str:
     return " | ".join([*(one.message for one in app._notifications), screen_text(app).splitlines()[-3]])
 
 
+async def test_images_and_labelling_go_on_with_the_image_that_the_other_has_left(project) -> None:
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await label(pilot)
+        await pilot.press("N", "N")
+        await until(pilot, lambda: "c.tif" in screen_text(app))
+        await settled(pilot, screen)
+        await pilot.press("escape")
+        await until(pilot, lambda: "Images" in screen_text(app).splitlines()[0])
+        await until(pilot, lambda: "c.tif   64" in screen_text(app))
+        await pilot.press("p")
+        await until(pilot, lambda: "b.tif   64" in screen_text(app))
+        await pilot.press("g", "l")
+        await until(pilot, lambda: app.screen is screen and ready(screen))
+        await until(pilot, lambda: "b.tif   64" in screen_text(app))
+
+
 # ---- what is seen ----------------------------------------------------------------------------------------------------
 
 

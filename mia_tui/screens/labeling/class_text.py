@@ -45,7 +45,7 @@ def _class_parts(project: Project, name: str | None) -> list[Any]:
 def counts_line(project: Project, labels: Iterable[str | None]) -> Content:
     """Key, colour and number of images of each class."""
     counts = Counter(labels)
-    parts: list[Any] = []
+    parts: list[Any] = [("class by key: ", "dim")]
     for entry in project.classes:
         parts += [(entry.key or "·", "bold $accent"), (" ■ ", entry.color), f"{entry.name} "]
         parts += [(f"{counts[entry.name]}", "$text"), "   "]

@@ -318,7 +318,10 @@ class SheetScreen(MiaScreen):
         members, grid = self._members, self._grid
         assert grid is not None
         pages = max(1, -(-len(members) // grid.count))
-        parts: list[Any] = [(self._subject.title, "bold $text"), f"   {len(members)} images   "]
+        parts: list[Any] = [
+            (self._subject.title, "bold $text"),
+            f"   {len(members)} image{'s' if len(members) != 1 else ''}   ",
+        ]
         parts += [f"page {self._start // grid.count + 1}/{pages}   "]
         marked = len(self._page.marked)
         parts += [f"✗ {marked} marked: a digit re-classes them   "] if marked else []

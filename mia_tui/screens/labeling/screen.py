@@ -172,10 +172,14 @@ class LabelScreen(ImageScreen):
         self.canvas.focus()
 
     def enter(self, *_args: Any, **context: Any) -> None:
-        """`key`, `t`, `z`: label this frame; `model`: with its predictions as candidates."""
-        self._wanted = context
+        """`key`, `t`, `z`: label this frame; `model`: with its predictions as candidates. Else what is at hand."""
+        self._wanted = context or self._at_hand()
         if self._refs:
             self._open_wanted()
+
+    def _at_hand(self) -> dict[str, Any]:
+        """The frame that another screen has left, as `enter` takes it."""
+        return dict(zip(("key", "t", "z"), self.host.at_hand or (), strict=False))
 
     def on_screen_resume(self) -> None:
         self.run_worker(self._start(), group="label-start")
@@ -239,6 +243,8 @@ class LabelScreen(ImageScreen):
         self._at = keys.index(here.key) if here is not None and here.key in keys else 0
         async with self._turn:  # a closing that is under way has ended
             closed = desk.frame is None
+        if not self._wanted and closed:
+            self._wanted = self._at_hand()
         if self._wanted or (closed and (first or not self._loading)):
             self._open_wanted()
 
@@ -313,6 +319,7 @@ class LabelScreen(ImageScreen):
         self._at, self._t, self._z = index, t, z
         self._loading = True
         ref = self._refs[index]
+        self.host.at_hand = ref.key, t, z
         self._awaited = ref.key, t, z
         self.canvas.set_hint(f"Reading {ref.key} …")
         self.ask(ref.key, t, z, None)
@@ -492,7 +499,7 @@ class LabelScreen(ImageScreen):
 
     def _say_at_length(self, desk: "Desk") -> None:
         """A warning that the line cannot hold is said where there is room."""
-        room = self.query_one("#state").content_size.width - cell_len(desk.tally.text) - len("   viewing only")
+        room = self.query_one("#state").content_size.width - len("  viewing only")
         if desk.warning and cell_len(desk.message) > room:
             self.say(desk.message, "error")
 
@@ -604,7 +611,7 @@ class LabelScreen(ImageScreen):
         if action_id == "accept_everywhere" and self._model is None:
             return "No predictions are worked on. M chooses a model."
         if action_id == "zoom_object" and (self._desk is None or self._desk.find(self._desk.current) is None):
-            return "No object is chosen. ' and a hint chooses one."
+            return "No object is chosen: ' and its letters choose one, n a doubtful one."
         if action_id[:2] in ("t_", "z_") and self.shown is not None:
             t, _, z, *_ = self.shown.info.sizes
             if (t if action_id[0] == "t" else z) == 1:

@@ -95,7 +95,17 @@ def object_text(desk: "Desk") -> str:
 FOOTERS = {
     "nothing": ("propose", "add_grid", "tools", "next_image", "model", "classes", "undo"),
     "pending": ("accept_view", "next", "delete_hints", "accept", "choose", "propose", "propose_more", "undo"),
-    "labelled": ("next_image", "delete_hints", "split_hints", "add_grid", "undo", "choose", "grow_hints", "tools"),
+    "labelled": (
+        "next",
+        "next_image",
+        "delete_hints",
+        "split_hints",
+        "add_grid",
+        "undo",
+        "choose",
+        "grow_hints",
+        "tools",
+    ),
     "candidate": ("accept", "remove", "grow", "shrink", "next", "accept_view", "undo"),
     "label": ("grow", "shrink", "remove", "object", "undo", "corners", "zoom_object", "next_image"),
 }

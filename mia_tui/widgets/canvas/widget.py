@@ -460,6 +460,7 @@ class ImageCanvas(Widget, can_focus=True):
         style = next((segment.style for segment in under if segment.style is not None), PLAIN)
         look = Style(reverse=True, bold=self.has_focus) if self.app.no_color else _cursor_style(self.has_focus)
         sign = ASCII_CURSOR if self.glyphs == "ascii" else CURSOR
+        sign = under.text if under.text.isalnum() else sign  # a letter to type is not covered
         cursor = Strip([Segment(sign, style + look)], 1)
         return CellStrip.join([line.crop(0, column), cursor, line.crop(column + 1)])
 
