@@ -51,8 +51,10 @@ def label_points(hand: Hand, truth: Truth) -> dict[str, int]:
             break
     ids, places = points_on(hand)
     hits = paired(places, truth)
-    return {"untouched": untouched, "deleted": deleted, "added by hint": doubtful, "added": added, "left": truth.count - len(hits),
-            "wrong": len(ids) - len(hits)}  # fmt: skip
+    return {
+        "untouched": untouched, "deleted": deleted, "added by hint": doubtful, "added": added,
+        "left": truth.count - len(hits), "wrong": len(ids) - len(hits),
+    }  # fmt: skip
 
 
 def expected(hand: Hand, truth: Truth) -> float:

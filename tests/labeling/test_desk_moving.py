@@ -39,9 +39,9 @@ def test_a_click_snaps_to_the_spot_and_with_shift_it_does_not(desk) -> None:
     assert points(desk)[2] == (60, 5), "nothing is near: the place itself"
 
 
-def test_the_key_beside_enter_snaps_and_enter_does_not(desk) -> None:
+def test_the_backtick_snaps_and_enter_does_not(desk) -> None:
     desk.cursor = (42, 37)
-    desk.press("backslash")
+    desk.press("grave_accent")
     desk.cursor = (30, 10)
     desk.press("enter")
     assert points(desk)[0] == pytest.approx((45.5, 40.5), abs=1)

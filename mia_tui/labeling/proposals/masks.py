@@ -262,7 +262,7 @@ class MaskProposer:
         offset = np.array([self._left, self._top])
         for number, outline in enumerate(outlines, 1):
             moved = shapely.transform(outline, lambda xy: xy - offset) if offset.any() else outline
-            y, x, inside = fill(moved, drawn.shape)
+            y, x, inside = fill(moved, (drawn.shape[0], drawn.shape[1]))
             drawn[y, x][inside] = number
         return drawn
 

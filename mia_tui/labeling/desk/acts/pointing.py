@@ -174,7 +174,7 @@ def places_to_add(desk: "Desk") -> NDArray[np.float64]:
     return tool_in_hand(desk).snaps(desk)
 
 
-@row("put_snapped", "backslash", "Add near the cursor", GROUP, edits=True,
+@row("put_snapped", "grave_accent", "Add near the cursor", GROUP, edits=True,
      more="Add what may be an object nearest to the cursor")  # fmt: skip
 def put_snapped(desk: "Desk") -> None:
     from mia_tui.labeling.desk.tools import tool_in_hand
