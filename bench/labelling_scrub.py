@@ -13,7 +13,7 @@ WORTH = 1.5
 
 
 def scrub(hand: Hand, seconds: Callable[[], float]) -> None:
-    """Press one key, then perhaps another one, as often as pays; `seconds` is what the present proposals leave to do."""
+    """Press one key, then perhaps another, as often as pays; `seconds` is what the present proposals leave to do."""
     hand.purpose = "scrub"
     for _ in range(2):
         now = seconds()

@@ -258,11 +258,12 @@ class MaskProposer:
 
     def _drawn(self, outlines: Sequence[BaseGeometry]) -> NDArray[np.int32]:
         """Number of the outline, from 1, at every pixel that is looked at; 0 where there is none."""
-        drawn = np.zeros(self._relief.shape, np.int32)
+        rows, columns = self._relief.shape
+        drawn = np.zeros((rows, columns), np.int32)
         offset = np.array([self._left, self._top])
         for number, outline in enumerate(outlines, 1):
             moved = shapely.transform(outline, lambda xy: xy - offset) if offset.any() else outline
-            y, x, inside = fill(moved, (drawn.shape[0], drawn.shape[1]))
+            y, x, inside = fill(moved, (rows, columns))
             drawn[y, x][inside] = number
         return drawn
 
