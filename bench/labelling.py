@@ -80,16 +80,20 @@ def pairs(name: str) -> list[tuple[Path, Path]]:
 
 def run(task: str, images: list[tuple[Path, Path]], folder: Path) -> Iterator[Result]:
     """Label the images of a new project one after another, as a person would."""
-    (folder / "images").mkdir()
-    for image, _ in images:
-        (folder / "images" / image.name).symlink_to(image.resolve())
-    project = Project.create(folder / "project", images=folder / "images", task=TASKS[task][0], classes=["nucleus"])
-    desk = Desk(project)
+    desk = Desk(project_of(task, images, folder))
     for image, labels in images:
         with on_desk(desk, image) as hand:
             result = labelled(task, hand, image.name, read_truth(labels))
         print(row(result), flush=True)
         yield result
+
+
+def project_of(task: str, images: list[tuple[Path, Path]], folder: Path) -> Project:
+    """A new project with these images, `folder`/project."""
+    (folder / "images").mkdir()
+    for image, _ in images:
+        (folder / "images" / image.name).symlink_to(image.resolve())
+    return Project.create(folder / "project", images=folder / "images", task=TASKS[task][0], classes=["nucleus"])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The oracle with masks: accept all, then mend what is wrong, each object by the cheapest way that works."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -296,12 +296,18 @@ def carry_out(hand: Hand, plan: Plan) -> None:
     hand.purpose = "resize"
     for key, enter in (("w", "W"), ("s", "S")):
         keys = {ref: found[1:] for ref, found in plan.resize if found[0] == key}
-        by_hints(hand, enter, keys, lambda ref, keys=keys: hand.press(*(ARROWS[key] for key in keys[ref])))
+        by_hints(hand, enter, keys, lambda ref, keys=keys: change_last(hand, keys[ref]))
     for ref, found in plan.resize:
         if found[0] == "v":
             hand.press("apostrophe")
             hand.type(hint_of(hand, ref).letters)
             hand.press(*found)
+
+
+def change_last(hand: Hand, keys: Sequence[str]) -> None:
+    """Press v, w and s, or the arrows that stand for them while letters are hints or the grid."""
+    for key in keys:
+        hand.press(ARROWS[key] if isinstance(hand.desk.mode, HintMode | GridMode) else key)
 
 
 @dataclass(frozen=True)
@@ -332,7 +338,7 @@ def add_doubtful(hand: Hand, truth: Truth) -> int:
                 keys = doubtful_keys(hand, truth, best, number) if pending[best][number] < GOOD else ()
                 if keys is not None:
                     wanted[candidate(best)] = keys
-    by_hints(hand, "Y", wanted, lambda ref: hand.press(*(ARROWS[key] for key in wanted[ref])))
+    by_hints(hand, "Y", wanted, lambda ref: change_last(hand, wanted[ref]))
     return len(wanted)
 
 
@@ -356,7 +362,8 @@ def add_missing(hand: Hand, truth: Truth) -> int:
             continue
         if not added:
             hand.press("a")
-        hand.press(*found.way.keys, *(ARROWS[key] for key in found.keys))
+        hand.press(*found.way.keys)
+        change_last(hand, found.keys)
         added += 1
     if added:
         hand.press("escape")
