@@ -380,7 +380,7 @@ async def test_the_most_doubtful_predictions_come_first_and_a_page_is_taken_back
         assert on_disk(project) == {"0": "round", "1": "flat", "2": "round"}
         assert [label(project, f"a/{i}.png").source for i in range(3)] == ["accepted", "corrected", "accepted"]
         assert "1 images were left out and come again" in messages(app)
-        assert "predicted round   1 images" in screen_text(app)
+        assert "predicted round   1 image   " in screen_text(app)
         await pilot.press("u")
         await settled(pilot)
         assert on_disk(project) == {"1": "flat"}

@@ -156,6 +156,16 @@ async def test_without_colour_labels_hints_and_the_chosen_object_are_seen(outlin
         assert all(red == green == blue for red, green, blue in colors)
 
 
+async def test_no_letter_of_the_grid_is_covered_by_the_cursor(project) -> None:
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await label(pilot)
+        await pilot.press("a")
+        await settled(pilot, screen)
+        image = "".join(screen_text(app).splitlines()[2:-4])
+        assert set("abcdefghijklmnopqrstuvwxy") <= set(image)
+
+
 async def test_the_footer_follows_the_mode(outlines) -> None:
     app = MiaApp(outlines.folder)
     async with app.run_test(size=(160, 40)) as pilot:
