@@ -121,6 +121,7 @@ class ImageScreen(MiaScreen):
         self.shown: ShownFrame | None = None
         self._kept = RememberedLook()
         self._look_is_old = True
+        self._asking = asyncio.Lock()
         self.gamma = 1.0
         self.invert = False
         self.hidden: frozenset[int] = frozenset()
@@ -162,11 +163,12 @@ class ImageScreen(MiaScreen):
         self.run_worker(self._ask(key, t, z, model), group="ask")
 
     async def _ask(self, key: str, t: int, z: int, model: str | None) -> None:
-        frames = await asyncio.to_thread(_import_frames)
-        if self._look_is_old:
-            self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
-        contrast = "frame" if self.contrast == MANUAL else self.contrast
-        self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast, self.OVERLAYS))
+        async with self._asking:  # in the order of the keys
+            frames = await asyncio.to_thread(_import_frames)
+            if self._look_is_old:
+                self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
+            contrast = "frame" if self.contrast == MANUAL else self.contrast
+            self._loader.ask(frames.FrameRequest(self.project, key, t, z, model, contrast, self.OVERLAYS))
 
     def _take_look(self, look: RememberedLook) -> None:
         self._kept, self._look_is_old = look, False
