@@ -145,6 +145,10 @@ class MiaApp(Wired, Guarded, TypedAhead, App[None]):
             name, context = "labeling", {"model": NEWEST, **context}
         if name == "labeling" and self.project is not None and self.project.task == "classification":
             name = IMAGE_CLASSES
+        if name == "labeling":
+            from mia_tui.screens.loading import load_desk
+
+            await asyncio.to_thread(load_desk)
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         if name != self.current_mode:

@@ -10,6 +10,7 @@ from textual.content import Content
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.project import Project
+from mia_tui.screens.loading import load
 from mia_tui.screens.look import MANUAL, Limits, RememberedLook, moved_limits, read_look, write_look
 from mia_tui.widgets.actions import MiaScreen
 from mia_tui.widgets.canvas.compositor import write_only_changes
@@ -164,7 +165,7 @@ class ImageScreen(MiaScreen):
 
     async def _ask(self, key: str, t: int, z: int, model: str | None) -> None:
         async with self._asking:  # in the order of the keys
-            frames = await asyncio.to_thread(_import_frames)
+            frames = await asyncio.to_thread(load, "mia_tui.screens.frames")
             if self._look_is_old:
                 self._take_look(await asyncio.to_thread(read_look, self.project.folder, GAMMAS, frames.CONTRASTS))
             contrast = "frame" if self.contrast == MANUAL else self.contrast
@@ -414,10 +415,3 @@ class ImageScreen(MiaScreen):
 
 def _nothing(*_ignored: Any) -> None:
     """The look was written: nobody waits for it."""
-
-
-def _import_frames() -> Any:
-    """Import what reads and samples images (NumPy and others), away from the event loop."""
-    from mia_tui.screens import frames
-
-    return frames
