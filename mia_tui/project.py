@@ -1,5 +1,6 @@
 """The project folder and its `project.toml`: names, classes, where the images are and where everything else goes."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -239,7 +240,9 @@ class Project:
     def frames_under(self, source: str) -> list[tuple[str, str]]:
         """(image key, frame) of every frame with a file in `source`: "labels" or "predictions:MODEL"."""
         base = self.source_folder(source)
-        names = {path.with_suffix("") for path in base.rglob("*") if path.suffix in (".geojson", ".journal")}
+        # Unlike a glob, a walk does not mind a folder that vanishes meanwhile: labelling takes its empty ones away.
+        paths = (Path(folder, name) for folder, _, files in os.walk(base) for name in files)
+        names = {path.with_suffix("") for path in paths if path.suffix in (".geojson", ".journal")}
         found = [(path.parent.relative_to(base).as_posix(), path.name) for path in names]
         return sorted(found, key=lambda pair: (natural_key(pair[0]), pair[1]))
 
