@@ -379,15 +379,15 @@ async def test_the_most_doubtful_predictions_come_first_and_a_page_is_taken_back
         await settled(pilot)
         assert on_disk(project) == {"0": "round", "1": "flat", "2": "round"}
         assert [label(project, f"a/{i}.png").source for i in range(3)] == ["accepted", "corrected", "accepted"]
-        assert "1 images were left out and come again" in messages(app)
+        assert "What was left out comes again: 1 image." in messages(app)
         assert "predicted round   1 image   " in screen_text(app)
         await pilot.press("u")
         await settled(pilot)
         assert on_disk(project) == {"1": "flat"}
         await pilot.press("tab")
-        await until(pilot, lambda: "predicted flat   1 images" in screen_text(app))
+        await until(pilot, lambda: "predicted flat   1 image " in screen_text(app))
         await pilot.press("tab")
-        await until(pilot, lambda: "labelled flat   1 images" in screen_text(app))
+        await until(pilot, lambda: "labelled flat   1 image " in screen_text(app))
         await pilot.press("a", "1")
         await settled(pilot)
         assert on_disk(project) == {"1": "round"}
@@ -418,4 +418,4 @@ async def test_a_picture_that_cannot_be_read_says_why_and_is_not_taken(project) 
         await pilot.press("1", "enter")
         await settled(pilot)
         assert on_disk(project) == {"0": "round", "2": "round", "3": "round", "4": "round"}
-        assert "1 images were left out" in messages(app)
+        assert "comes again: 1 image." in messages(app)

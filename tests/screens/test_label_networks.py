@@ -72,7 +72,7 @@ async def test_places_inside_become_an_object_by_a_network_from_a_file(project) 
     async with app.run_test(size=(100, 30)) as pilot:
         await open_desk(pilot)
         await choose_network(pilot, "clicks")
-        await until(pilot, lambda: "Network: enter or a click" in screen_text(app))
+        await until(pilot, lambda: "Network   enter puts a place inside" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: "space takes it" in screen_text(app), seconds=60)
         assert labels(project) == [], "what a network finds is no label before it is taken"

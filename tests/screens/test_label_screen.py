@@ -351,11 +351,12 @@ async def test_keys_after_one_that_leads_elsewhere_are_for_what_comes(project) -
         assert len(places(project)) == 2
         await pilot.press("f8")
         await until(pilot, lambda: app.screen is screen and ready(screen) and screen._desk.frame is not None)
-        assert "a.tif" in screen_text(app)
+        assert "c.tif" in screen_text(app), "the image that was looked at last"
         burst(app, "shift+down", "enter", "question_mark", "u", "n", "d", "o")
         await until(pilot, lambda: "Keys: Label" in screen_text(app) and "undo" in screen_text(app))
         await pilot.press("escape")
-    assert len(places(project)) == 3
+    assert len(places(project)) == 2
+    assert len(places(project, "c.tif")) == 1
 
 
 async def test_coming_back_opens_the_image_again_for_editing(project) -> None:

@@ -29,6 +29,7 @@ from mia_tui.widgets.canvas.widget import PLAIN
 from mia_tui.widgets.choose import ChooseScreen
 from mia_tui.widgets.line import Line
 from mia_tui.widgets.newest import Newest
+from mia_tui.widgets.wording import counted
 
 if TYPE_CHECKING:
     from mia_tui.labeling.objects import LabelObject
@@ -320,7 +321,7 @@ class SheetScreen(MiaScreen):
         pages = max(1, -(-len(members) // grid.count))
         parts: list[Any] = [
             (self._subject.title, "bold $text"),
-            f"   {len(members)} image{'s' if len(members) != 1 else ''}   ",
+            f"   {counted(len(members), 'image')}   ",
         ]
         parts += [f"page {self._start // grid.count + 1}/{pages}   "]
         marked = len(self._page.marked)
@@ -449,7 +450,8 @@ class SheetScreen(MiaScreen):
         """The last page was taken: what was left of the subject, else the next subject."""
         left = self._subjects()
         if self._subject.kind != "labelled" and self._subject in left:
-            self.say(f"That was the last page. {len(left[self._subject])} images were left out and come again.")
+            again = counted(len(left[self._subject]), "image")
+            self.say(f"That was the last page. What was left out comes again: {again}.")
             self._show_subject(self._subject)
         else:
             self.say(f"That was the last page of {self._subject.title}.")

@@ -103,7 +103,6 @@ FOOTERS = {
         "add_grid",
         "undo",
         "choose",
-        "grow_hints",
         "tools",
     ),
     "candidate": ("accept", "remove", "grow", "shrink", "next", "accept_view", "undo"),

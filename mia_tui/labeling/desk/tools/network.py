@@ -1,6 +1,6 @@
 """A network that is told where an object is: by places inside and outside of it, or by its four extreme points."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import shapely
 
@@ -22,6 +22,8 @@ EXTREMES = 4
 @tool(NAME, "n", "Network", tasks=OUTLINED, more="Places for the network that @ chose")
 class NetworkTool(Tool):
     """The places so far and what the network makes of them."""
+
+    how: ClassVar[str] = "enter puts a place inside, x one outside; @ chooses a network"
 
     def __init__(self) -> None:
         self.inside: list[tuple[float, float]] = []
