@@ -17,7 +17,7 @@ import labelling  # noqa: E402
 
 CHARACTERS = {
     "apostrophe": "'", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]", "left_parenthesis": "(",
-    "right_parenthesis": ")", "left_curly_bracket": "{", "right_curly_bracket": "}", "backslash": "\\",
+    "right_parenthesis": ")", "left_curly_bracket": "{", "right_curly_bracket": "}", "asterisk": "*",
     "escape": "\x1b[27u",
 }  # fmt: skip
 """What is typed; escape as kitty sends it, which cannot be taken for the beginning of something else."""
