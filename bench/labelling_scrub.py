@@ -5,7 +5,7 @@ from collections.abc import Callable
 from labelling_hand import KNOWN_S, Hand
 
 KEYS = ("left_square_bracket", "right_square_bracket", "left_parenthesis", "right_parenthesis", "left_curly_bracket",
-        "right_curly_bracket", "backslash")  # fmt: skip
+        "right_curly_bracket", "asterisk")  # fmt: skip
 FURTHEST = 3
 """So many presses of one key a person tries."""
 WORTH = 1.5

@@ -180,7 +180,7 @@ for _name, _key, _text, _args in (
     row(f"propose_{_name}", _key, _text, GROUP, args=_args, repeats=True, tasks=OUTLINED)(scrub)
 
 
-@row("propose_anew", "backslash", "Guess anew", GROUP, more="Sureness, size and width as guessed from the image")
+@row("propose_anew", "asterisk", "Guess anew", GROUP, more="Sureness, size and width as guessed from the image")
 def guess(desk: "Desk") -> None:
     desk.memory.pop("proposals", None)
     make(desk)
