@@ -13,7 +13,7 @@ from mia_tui.simulate import simulate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-import labelling  # noqa: E402
+import labelling
 
 CHARACTERS = {
     "apostrophe": "'", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]", "left_parenthesis": "(",
