@@ -1,4 +1,4 @@
-"""The oracle of bench/labelling.py on simulated cells: what it counts is what was pressed, and only keys were needed."""
+"""The oracle of bench/labelling.py on simulated cells: it counts what was pressed, and only keys were needed."""
 
 import sys
 from pathlib import Path
