@@ -24,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "first_paint.json"
+ASKED = b"\x1b[6n"
+"""The question where the cursor is, with which the program ends its questions to the terminal."""
 LIMIT_S = 60.0
 GOAL = 1.6
 
@@ -60,13 +62,16 @@ def first_paint(command: list[str], marker: bytes, environment: dict[str, str]) 
 
 
 def _wait_for(master: int, marker: bytes, start: float) -> float:
-    seen = b""
+    seen, asked = b"", 0
     while time.perf_counter() - start < LIMIT_S:
         if select.select([master], [], [], 1.0)[0]:
             try:
                 seen += os.read(master, 65536)
             except OSError:
                 break
+            while seen.count(ASKED) > asked:  # as every terminal does; one that is silent costs 1.5 s
+                asked += 1
+                os.write(master, b"\x1b[1;1R")
             if marker in seen:
                 return time.perf_counter() - start
     raise SystemExit(f"{marker!r} was never painted; the last output was: {seen[-2000:].decode(errors='replace')}")
