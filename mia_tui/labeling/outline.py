@@ -345,6 +345,8 @@ def _stroke(path: Sequence[Point], radius: float) -> BaseGeometry | None:
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return None
-    line = LineString(points) if len(points) > 1 else shapely.Point(points[0])
+    # Piece by piece: the buffer of a line that runs back over itself may lack what its pieces cover.
+    pieces = [LineString(piece) for piece in zip(points[:-1], points[1:], strict=True)] or [shapely.Point(points[0])]
+    dabs = [piece.buffer(radius, quad_segs=16) for piece in pieces]
     x, y = np.floor(points).T
-    return shapely.union_all([line.buffer(radius, quad_segs=16), *shapely.box(x, y, x + 1, y + 1)])
+    return shapely.union_all([*dabs, *shapely.box(x, y, x + 1, y + 1)])

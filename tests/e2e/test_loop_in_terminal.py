@@ -48,10 +48,11 @@ def label(project) -> None:
             terminal.see(rf"{re.escape(ref.key)}\s+128 x 128")
             terminal.see(rf"Label +{number + 1}/\d+ *$")
             terminal.press("space")
-            count = int(terminal.see(r"(\d+) pending of proposals")[1])
+            count = int(terminal.see(r"┅ (\d+) pending ")[1])
             assert count >= 4, terminal.text
             terminal.press("A")
-            terminal.see(rf"nucleus {count} +. 0 pending of proposals")
+            terminal.see(rf"nucleus {count} ")
+            terminal.see_no("pending")
             terminal.press("d", "f")
             terminal.see(rf"nucleus {count - 1} ")
             terminal.press("escape")  # and then another key is alt+key, unless the first one was dealt with

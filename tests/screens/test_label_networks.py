@@ -88,7 +88,7 @@ async def test_what_edges_enclose_is_proposed_for_the_view(project) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await open_desk(pilot)
         await choose_network(pilot, "contours")
-        await until(pilot, lambda: "1 pending of contours" in screen_text(app), seconds=60)
+        await until(pilot, lambda: "1 pending" in screen_text(app), seconds=60)
         await pilot.press("A")
         await until(pilot, lambda: len(labels(project)) == 1)
         assert labels(project)[0].source == "accepted"
