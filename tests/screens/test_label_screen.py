@@ -554,3 +554,19 @@ async def test_two_actions_on_one_key_are_said_on_the_screen(project, tmp_path) 
     async with app.run_test(size=(120, 40)) as pilot:
         await label(pilot)
         assert re.search(r"F9 is both label\.accept and label\.next_image", said(app))
+
+
+async def test_a_drawing_in_progress_follows_the_cursor(outlines) -> None:
+    app = MiaApp(outlines.folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await label(pilot)
+        await pilot.press("t", "p", "enter")
+        await settled(pilot, screen)
+
+        def dots() -> int:
+            return sum("\u2800" < char <= "\u28ff" for char in screen_text(app))
+
+        before = dots()
+        await pilot.press(*["right"] * 12)
+        await settled(pilot, screen)
+        await until(pilot, lambda: dots() >= before + 10)

@@ -62,6 +62,8 @@ class Mode:
         Whether letters and digits are its own (hints, grid, count).
     stays : bool
         Whether it is still there after a key of the desk's own table was pressed in it.
+    follows : bool
+        Whether what it draws goes with the cursor.
     """
 
     name: ClassVar[str] = ""
@@ -69,6 +71,7 @@ class Mode:
     passes: ClassVar[bool] = True
     takes_letters: ClassVar[bool] = False
     stays: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
 
     def key(self, desk: "Desk", key: str) -> bool:
         """Take a key; False when it is not one of the mode's own (letters of hints, digits of a count)."""

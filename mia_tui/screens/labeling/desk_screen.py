@@ -339,6 +339,9 @@ class DeskScreen(ImageScreen):
         count = 1 if desk is None else desk.take_count()
         for _ in range(count if action.group == "Cursor" else 1):
             await super().perform(action.id)
+        if desk is not None and desk.mode is not None and desk.mode.follows and not self._queue:
+            desk.cursor = self.canvas.cursor
+            self.rebuild()
         return None
 
     async def _at_desk(self, do: Any) -> Any:

@@ -134,7 +134,7 @@ def change_ring(desk: "Desk", text: str, insert: bool) -> None:
     mode.place(desk)
 
 
-row("corner_insert", "plus,insert,equals_sign", "Insert", GROUP, context=NAME, args=("insert corner", True),
+row("corner_insert", "plus,insert,equals_sign", "Insert", GROUP, context=NAME, show=True, args=("insert corner", True),
     why=no_corner, tasks=OUTLINED, edits=True)(change_ring)  # fmt: skip
-row("corner_delete", "minus,delete", "Delete", GROUP, context=NAME, args=("delete corner", False), why=no_corner,
-    tasks=OUTLINED, edits=True)(change_ring)  # fmt: skip
+row("corner_delete", "minus,delete", "Delete", GROUP, context=NAME, show=True, args=("delete corner", False),
+    why=no_corner, tasks=OUTLINED, edits=True)(change_ring)  # fmt: skip

@@ -24,6 +24,7 @@ class BrushTool(Tool):
     """Stays in hand with keys of its own: enter dabs, a drag of the mouse is one stroke."""
 
     at_once: ClassVar[bool] = True
+    follows: ClassVar[bool] = True
     how: ClassVar[str] = "enter paints, space erases instead, [ ] its size"
 
     def __init__(self) -> None:

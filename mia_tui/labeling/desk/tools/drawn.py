@@ -69,7 +69,7 @@ def annotate(desk: "Desk", geometry: BaseGeometry) -> None:
         return
     joined = shapely.union_all([*desk.labels.areas, shape])
     desk.store.set_areas(shapely.get_parts(joined).tolist(), "annotated area")
-    desk.say("Annotated area added: what lies outside of the areas is left out of the training.")
+    desk.say("Area added. Outside of the areas nothing is learnt.")
 
 
 def under(desk: "Desk", geometry: BaseGeometry) -> list[LabelObject]:

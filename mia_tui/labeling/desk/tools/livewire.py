@@ -21,6 +21,7 @@ NAME, GROUP = "livewire", "Livewire"
 class LivewireTool(Tool):
     """The wire in progress."""
 
+    follows: ClassVar[bool] = True
     how: ClassVar[str] = "enter begins on an edge, enter again holds the line, space closes"
 
     def __init__(self) -> None:

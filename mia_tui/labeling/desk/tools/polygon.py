@@ -25,6 +25,7 @@ NAME, GROUP = "polygon", "Polygon"
 class PolygonTool(Tool):
     """Collects corners, (y, x) each."""
 
+    follows: ClassVar[bool] = True
     how: ClassVar[str] = "enter or a letter of the grid (a) sets a corner, space closes"
 
     corners: list[tuple[float, float]] = field(default_factory=list)
