@@ -55,13 +55,15 @@ def lines(names: Mapping[str, str], keymap: KeyMap, *, markdown: bool = False) -
     headings = {"*": "Every screen", **{s.NAME: s.HEADING for s in screen_classes(names)}}
     for screen, rows in tables(names, keymap).items():
         yield f"## {headings[screen]} (`{screen}`)\n" if markdown else f"{headings[screen]} ({screen})"
-        for group in dict.fromkeys((action.group, action.context) for action in rows):
-            yield from _group(screen, group, [a for a in rows if (a.group, a.context) == group], markdown)
+        opening = {action.id: action.key_text for action in rows}
+        for group, context in dict.fromkeys((action.group, action.context) for action in rows):
+            when = f" (after {opening[context]})" if context in opening else f" (while in {context})"
+            title = group + (when if context else "")
+            yield from _group(screen, title, [a for a in rows if (a.group, a.context) == (group, context)], markdown)
         yield ""
 
 
-def _group(screen: str, group: tuple[str, str], rows: list[Action], markdown: bool) -> Iterator[str]:
-    title = group[0] + (f" (while in {group[1]})" if group[1] else "")
+def _group(screen: str, title: str, rows: list[Action], markdown: bool) -> Iterator[str]:
     if not markdown:
         yield f"  {title}"
         yield from (f"    {action.all_keys_text:<18} {action.full_text}" for action in rows)
@@ -70,6 +72,7 @@ def _group(screen: str, group: tuple[str, str], rows: list[Action], markdown: bo
     yield "| keys | what it does | action |"
     yield "|---|---|---|"
     for action in rows:
-        keys = " ".join(f"`{key}`" for key in action.all_keys_text.replace("|", "\\|").split())
+        keys = " ".join(f"`` {key} ``" if key == "`" else f"`{key}`" for key in action.all_keys_text.split())
+        keys = keys.replace("|", "\\|")
         yield f"| {keys} | {action.full_text} | `{screen}.{action.id}` |"
     yield ""

@@ -111,7 +111,7 @@ def interpolate(desk: "Desk") -> None:
     frames = desk.opened.frames
     if begin is None or begin.key != desk.opened.key or begin.frame == desk.opened.name:
         desk.memory["between"] = Begin(desk.opened.key, desk.opened.name, item)
-        desk.say("Interpolate from here: go to another frame, choose the same object there, and do it again.")
+        desk.say("From here. On another frame choose the same object, then this again.")
         return
     desk.memory["between"] = None
     first, last = sorted((frames.index(begin.frame), frames.index(desk.opened.name)))
@@ -133,4 +133,5 @@ def fill(desk: "Desk", names: Sequence[str], item: LabelObject, outlines: Sequen
             done += put_on(desk, name, [replace(item, geometry=geometry, source="manual")], "interpolate")
         except MiaError as error:
             problems.append(f"{name}: {error}")
-    (desk.warn if problems else desk.say)(f"{done} of {len(names)} frames filled in. {' '.join(problems[:1])}".strip())
+    why = problems[:1] or (["The others are labelled there already."] if done < len(names) else [])
+    (desk.warn if problems else desk.say)(" ".join([f"{done} of {len(names)} frames filled in.", *why]))
