@@ -19,7 +19,7 @@ from mia_tui.labeling.desk.refs import Ref, candidate, label
 from mia_tui.labeling.desk.tools.shaped import COMPASS, SplineTool
 from mia_tui.labeling.ladder import Ladder
 
-ROUNDS = 3
+ROUNDS = 4
 TRIED = 10
 """So many keys for shape and size a person tries on an object before giving it up."""
 SHARE = 0.25
@@ -28,14 +28,14 @@ HINT_S, KEY_S, ADD_S = 0.8, 0.28, 2.0
 """Expected costs, by which the cheapest way is chosen: of a hint, of a key, and of adding an object anew."""
 PROMISING, FEW = 0.3, 4
 """What overlaps an object so much is worth so many keys to have it right."""
+ROOM = 0.15
+"""Share of an object that a neighbour may keep."""
 CHECKED, LEAST = 3, 0.4
 """So many ways are tried out; an outline that overlaps less than this does not become good by what neighbours keep."""
 PULLS = 40
 """So many keys a person gives a drawing."""
 ARROWS = {"w": "up", "s": "down", "v": "right"}
 """What these keys are while letters are hints or the grid."""
-WAYS = 6
-"""Ways by the grid that are looked at for an object."""
 
 
 @dataclass
@@ -103,11 +103,13 @@ def label_masks(hand: Hand, truth: Truth) -> dict[str, int]:
         hand.press("A")
     counts = {"untouched": len(look(hand, truth).hits), "deleted": 0, "split": 0, "merged": 0, "resized": 0,
               "added by hint": 0, "added": 0}  # fmt: skip
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         picture = look(hand, truth)
         if not picture.wrong and not picture.missing:
             break
         plan = plan_for(hand, picture)
+        if turn:
+            make_room(hand, picture, plan)
         carry_out(hand, plan)
         for key, done in (("deleted", plan.delete), ("split", plan.split), ("merged", plan.merge),
                           ("resized", plan.resize)):  # fmt: skip
@@ -166,14 +168,38 @@ def plan_for(hand: Hand, picture: Picture) -> Plan:
     return plan
 
 
-def mending(hand: Hand, truth: Truth, number: int, goal: int | None = None) -> list[str] | None:
+def make_room(hand: Hand, picture: Picture, plan: Plan) -> None:
+    """Good labels that spread over objects that are missing: split off, or of another shape or size, but still good."""
+    hits, done = picture.hits, set()
+    for number in picture.missing:
+        for key, own in hits.items():
+            if picture.shares[key][number] <= SHARE or key in done:
+                continue
+            parts = splits(hand, picture, key, [number, own])
+            keys = None if parts and parts[0].seconds < ADD_S else mending(hand, picture.truth, key, own, number)
+            if parts and parts[0].seconds < ADD_S:
+                plan.split.append(label(key))
+            elif keys:
+                plan.resize.append((label(key), tuple(keys)))
+            done.add(key)
+
+
+def mending(
+    hand: Hand, truth: Truth, number: int, goal: int | None = None, beside: int | None = None
+) -> list[str] | None:
     """The fewest keys (v: other shape, w: larger, s: smaller) that make a label a good mask of an object.
 
-    Of any object, without `goal`. A person sees where each key leads; None when `TRIED` keys lead nowhere.
+    Of any object, without `goal`; and one that leaves room for the object `beside`. A person sees where each key leads;
+    None when `TRIED` keys lead nowhere.
     """
     desk, ref = hand.desk, label(number)
+
+    def leaves_room(shape: BaseGeometry) -> bool:
+        return beside is None or bool(truth.under(shape)[0][beside] <= ROOM * truth.areas[beside])
+
     with hand.trial() as trial:
         ways = list(_outlines(hand, ref))
+        ways = [(keys, shape) for keys, shape in ways if leaves_room(shape)]
         good = [keys for keys, shape in ways if _free_overlap(hand, truth, shape, number, goal) >= GOOD]
         shapes, ladder = desk.shapes_of(ref), desk.ladders.get(ref)
         at = 0 if shapes is None else shapes.at
@@ -372,11 +398,17 @@ def add_missing(hand: Hand, truth: Truth) -> int:
 
 def addition(hand: Hand, truth: Truth, number: int) -> Addition | None:
     """The cheapest way to add an object that works."""
+    middle, *others = truth.aims(number)
+    return _addition(hand, truth, number, [middle]) or _addition(hand, truth, number, others)
+
+
+def _addition(hand: Hand, truth: Truth, number: int, aims: list[tuple[float, float]]) -> Addition | None:
+    """The cheapest way towards one of these points of the object that works."""
     found: list[Addition] = []
-    ways = grid_ways(hand, [tuple(truth.middles[number].tolist())])
-    for way in [way for way in ways if _within(truth, way.place, number)][:WAYS]:
+    ways = [way for way in grid_ways(hand, aims) if _within(truth, way.place, number)]
+    for way in {way.place: way for way in reversed(ways)}.values():
         if found and way.seconds >= min(item.seconds for item in found):
-            break
+            continue
         with hand.trial() as trial:
             before = set(hand.desk.labels.objects)
             hand.press("a")

@@ -56,8 +56,15 @@ class Truth:
         found[0] = 0
         return found
 
-    def mask_of(self, number: int) -> NDArray[np.bool_]:
-        return self.pixels == number
+    def aims(self, number: int) -> list[tuple[float, float]]:
+        """Places (y, x) in an object that a person may point at: its middle, then places around it."""
+        y, x = self.middles[number]
+        rows, columns = np.nonzero(self.pixels == number)
+        pixels = np.stack([rows + 0.5 - y, columns + 0.5 - x], 1)
+        _, spread, axes = np.linalg.svd(pixels, full_matrices=False)
+        steps = axes * spread[:, None] / np.sqrt(len(pixels))
+        around = [(y + dy, x + dx) for step in steps for dy, dx in (step, -step)]
+        return [(float(y), float(x)), *((float(dy), float(dx)) for dy, dx in around)]
 
 
 def read_truth(path: Path) -> Truth:
