@@ -346,7 +346,7 @@ def _stroke(path: Sequence[Point], radius: float) -> BaseGeometry | None:
     if not len(points):
         return None
     # Piece by piece: the buffer of a line that runs back over itself may lack what its pieces cover.
-    pieces = [LineString(piece) for piece in zip(points[:-1], points[1:], strict=True)] or [shapely.Point(points[0])]
-    dabs = [piece.buffer(radius, quad_segs=16) for piece in pieces]
+    ends = np.repeat(points, 2, axis=0)[1:-1] if len(points) > 1 else np.repeat(points, 2, axis=0)
+    dabs = [LineString(piece).buffer(radius, quad_segs=16) for piece in ends.reshape(-1, 2, 2)]
     x, y = np.floor(points).T
     return shapely.union_all([*dabs, *shapely.box(x, y, x + 1, y + 1)])

@@ -56,7 +56,7 @@ def label(project) -> None:
             terminal.press("d", "f")
             terminal.see(rf"nucleus {count - 1} ")
             terminal.press("escape")  # and then another key is alt+key, unless the first one was dealt with
-            terminal.see_no("delete: type hints")
+            terminal.see_no("type the letters on objects")
             terminal.press("u")
             terminal.see(rf"nucleus {count} ")
             terminal.see(r"saved *$")
