@@ -17,7 +17,9 @@ from mia_tui.labeling.desk.refs import Ref, label
 from mia_tui.labeling.desk.rows import OUTLINED, row
 from mia_tui.labeling.ladder import Ladder, Shapes
 from mia_tui.labeling.objects import FrameLabels
+from mia_tui.labeling.proposals.ladders import Ladder as ProposedLadder
 from mia_tui.labeling.proposals.masks import LIMIT, MaskProposer, Proposal, Settings
+from mia_tui.labeling.wand import outline_of_flood
 
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
@@ -26,6 +28,8 @@ GROUP = "Propose"
 SIZE_STEP = 1.15
 DOUBTFUL = -6
 """Steps of the threshold below the proposed ones down to which the grid snaps to what might be an object."""
+FLOODED = 1
+"""Place of the flood among the shapes."""
 SAME = 0.5
 """A proposal that shares more than this of its area with a label, or with one that was rejected, is not made again."""
 
@@ -127,8 +131,7 @@ def is_known(outline: BaseGeometry, others: Sequence[BaseGeometry]) -> bool:
 def _ladders(desk: "Desk", item: Proposal, own: int | None) -> Iterator[Ladder]:
     """Outlines of a proposal, none over labels but the one with the id `own`: other sizes, then other shapes."""
     if desk.project.task == "segmentation":
-        for made in proposer_of(desk).masks.ladders(item, _taken(desk, own)):
-            yield Ladder(made.outlines, made.chosen)
+        yield from with_flood(desk, item.y, item.x, proposer_of(desk).masks.ladders(item, _taken(desk, own)))
 
 
 def _taken(desk: "Desk", own: int | None) -> list[BaseGeometry]:
@@ -147,10 +150,17 @@ def shapes_at(desk: "Desk", y: float, x: float) -> Shapes:
     masks, taken, size = proposer_of(desk).masks, _taken(desk, None), settings_of(desk).size
 
     def ladders() -> Iterator[Ladder]:
-        for ladder in masks.outlines_at(y, x, taken, size):
-            yield Ladder(ladder.outlines, ladder.chosen)
+        return with_flood(desk, y, x, masks.outlines_at(y, x, taken, size))
 
     return Shapes(ladders)
+
+
+def with_flood(desk: "Desk", y: float, x: float, made: Iterator[ProposedLadder]) -> Iterator[Ladder]:
+    """Ladders of a proposal as those of the desk; the second is what is as bright as a place, whatever its shape."""
+    for number, ladder in enumerate(made):
+        if number == FLOODED:
+            yield outline_of_flood(desk.image, (y, x))
+        yield Ladder(ladder.outlines, ladder.chosen)
 
 
 # ---- scrubbing -------------------------------------------------------------------------------------------------------
