@@ -20,7 +20,17 @@ HEIGHT, WIDTH = 60, 90
 KEY = "a.tif"
 WHOLE = View(30, 90, 0.0, 0.0, 1.0)
 """The whole image at one pixel per dot: a cell is one pixel wide and two high."""
-NAMES = {"'": "apostrophe", ".": "full_stop", ";": "semicolon", " ": "space"}
+NAMES = {
+    "[": "left_square_bracket",
+    "]": "right_square_bracket",
+    "{": "left_curly_bracket",
+    ")": "right_parenthesis",
+    "*": "asterisk",
+    "'": "apostrophe",
+    ".": "full_stop",
+    ";": "semicolon",
+    " ": "space",
+}
 
 
 def make_project(folder: Path, *, task: str = "segmentation", size: tuple[int, int] = (HEIGHT, WIDTH)) -> Project:
