@@ -2,20 +2,21 @@
 
     python bench/labelling.py [--task points] [--task masks] [--set bbbc039] [--every N] [--name PART]
 
-It presses them on the desk itself (`mia_tui/labeling/desk`), with what a terminal of 120 x 40 shows, and does what a good
-user does: propose, scrub, accept all, then all deletions, splits, merges and sizes, then add what is missing by hint
-(`Y`) and by the grid, and at last draw with the spline. What it did is on disk as after any session;
+It presses them on the desk itself (`mia_tui/labeling/desk`), with what a terminal of 120 x 40 shows, and does what a
+good user does: propose, scrub, accept all, then all deletions, splits, merges and sizes, then add what is missing by
+hint (`Y`) and by the grid, and at last draw with the spline. What it did is on disk as after any session;
 `tests/test_bench_labelling.py` plays the keys again without it, and `tests/e2e/test_bench_in_terminal.py` in the app.
 
-What it knows and a person does not: where each key leads. It looks ahead on the desk and takes everything back before it
-chooses the quickest keys; a person sees live what scrubbing, `w`, `s`, `v` and the arrows do, and presses back now and then,
-which is not counted. It knows an object's outline to the pixel, where a person judges by eye. Looking and deciding cost
-nothing here; a key that is known costs 0.28 s, a letter that has to be read first 0.5 s.
+What it knows and a person does not: where each key leads. It looks ahead on the desk and takes everything back before
+it chooses the quickest keys; a person sees live what scrubbing, `w`, `s`, `v` and the arrows do, and presses back now
+and then, which is not counted. It knows an object's outline to the pixel, where a person judges by eye. Looking and
+deciding cost nothing here; a key that is known costs 0.28 s, a letter that has to be read first 0.5 s.
 
-An object is labelled when a mask reaches an intersection over union of 0.7, or a point lies within half the radius. False
-ones have to be deleted. *Left to drawing* is what proposals, hints, grid, shapes and sizes did not give within ten keys;
-its drawing is counted too. *Never good* is what even drawing did not give: mostly objects that lie under a neighbour's mask.
-Every second image of dsb2018 was used to fit the proposals' table, so the other half is the honest one.
+An object is labelled when a mask reaches an intersection over union of 0.7, or a point lies within half the radius.
+False ones have to be deleted. *Left to drawing* is what proposals, hints, grid, shapes and sizes did not give within
+ten keys; its drawing is counted too. *Never good* is what even drawing did not give: mostly objects that lie under a
+neighbour's mask. Every second image of dsb2018 was used to fit the proposals' table, so the other half is the honest
+one.
 """
 
 import argparse
