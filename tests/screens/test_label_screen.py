@@ -102,6 +102,10 @@ async def test_images_and_labelling_go_on_with_the_image_that_the_other_has_left
         await until(pilot, lambda: "c.tif" in screen_text(app))
         await settled(pilot, screen)
         await pilot.press("escape")
+        await settled(pilot, screen)
+        assert "Once more leaves" in said(app)
+        assert app.screen is screen
+        await pilot.press("escape")
         await until(pilot, lambda: "Images" in screen_text(app).splitlines()[0])
         await until(pilot, lambda: "c.tif   64" in screen_text(app))
         await pilot.press("p")

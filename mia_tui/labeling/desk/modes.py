@@ -162,8 +162,8 @@ class HintMode(Mode):
         if not self.sticky:
             desk.leave()
         self.act(desk, fitting[0].target)
-        if self.sticky and not self.hints:
-            desk.leave()
+        if self.sticky and not self.hints and not desk.message:
+            desk.say("that was the last one, esc ends")
 
     def sketch(self, desk: "Desk") -> Sketch:
         return Sketch(hints=tuple(hint for hint in self.hints if hint.letters.startswith(self.typed)))

@@ -27,6 +27,8 @@ BUSY_AFTER_S = 0.15
 """A key whose work takes longer than this is said to be worked on."""
 LINE = 70
 """What is longer than this may not fit on the line of the desk."""
+LEAVING = "Once more leaves the labelling."
+"""What the first escape says that ends nothing else: one too many must not lead to another screen and its keys."""
 LEAVE_S, SETTLE_S = 2.0, 5.0
 """How long keys wait for another screen to come, and quitting for an image that keys were typed ahead for."""
 SAID_S = 8.0
@@ -60,6 +62,8 @@ class DeskScreen(ImageScreen):
         self._trouble = ""
         self._said: dict[str, float] = {}
         self._stale = False
+        self._warned = False
+        """Whether the last key was one that would have left the labelling."""
         self._busy = ""
         self._show_labels = True
         self._show_scores = False
@@ -325,6 +329,7 @@ class DeskScreen(ImageScreen):
     async def _take(self, key: str) -> str | None:
         """One key: the desk's in a thread, the screen's here. The id of an action of all screens is handed back."""
         desk = self._desk
+        warned, self._warned = self._warned, False
         if desk is not None and desk.knows(key):
             if desk.frame is None:
                 self.say(self._trouble or "No image is open.", "warning")
@@ -333,6 +338,9 @@ class DeskScreen(ImageScreen):
                 return None
         action = next((a for a in self.key_rows if key in a.key_names), None)
         if action is None:
+            return None
+        if action.id == "back" and not warned and self._tell(LEAVING):
+            self._warned = True
             return None
         if action.id in COMMON_IDS:
             return action.id
