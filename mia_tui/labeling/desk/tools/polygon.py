@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 NAME, GROUP = "polygon", "Polygon"
 
 
-@tool(NAME, "p", "Polygon", more="Corners; space closes it, d takes it away, s cuts")
+@tool(NAME, "p", "Polygon", more="Corners of an outline, a cut, or an annotated area")
 @dataclass
 class PolygonTool(Tool):
     """Collects corners, (y, x) each."""
 
     follows: ClassVar[bool] = True
-    how: ClassVar[str] = "enter or a letter of the grid (a) sets a corner, space closes"
+    how: ClassVar[str] = "enter or a letter of the grid (a) sets a corner"
 
     corners: list[tuple[float, float]] = field(default_factory=list)
 
@@ -35,7 +35,8 @@ class PolygonTool(Tool):
             desk.enter(self)
         self.corners.append((y, x))
         count = len(self.corners)
-        desk.say(f"{count} corner{'s' if count > 1 else ''}. space closes, backspace takes the last one back.")
+        closes = "space closes" if desk.project.task in OUTLINED else "r closes the annotated area"
+        desk.say(f"{count} corner{'s' if count > 1 else ''}. {closes}, backspace takes the last one back.")
 
     def left(self, desk: "Desk") -> None:
         self.corners = []
