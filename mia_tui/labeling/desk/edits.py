@@ -20,6 +20,8 @@ from mia_tui.labeling.review import check_classes
 if TYPE_CHECKING:
     from mia_tui.labeling.desk.desk import Desk
 
+LARGE = 0.25
+"""A new object that takes more of the image than this is pointed out."""
 TOO_NEAR_PX = 3.0
 """A point nearer than this to another one of the frame is refused: it is the same object."""
 
@@ -43,6 +45,9 @@ def add(
     desk.current = label(new.id)
     if ladder is not None:
         desk.ladders[desk.current] = ladder
+    share = shape.area / (desk.opened.size[0] * desk.opened.size[1])
+    if share > LARGE:  # a place beside the objects outlines the ground
+        desk.say(f"That object takes {share:.0%} of the image. u takes it back.")
     return new.id
 
 
