@@ -8,8 +8,11 @@ from math import ceil, floor, log2
 from mia_tui.labeling.desk.acts.proposing import proposer_of
 from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.desk.modes import GridMode, HintMode
+from mia_tui.labeling.desk.rows import load
 from mia_tui.labeling.ladder import Shapes
 from mia_tui.widgets.canvas.view import View, fit_scale, place
+
+load()  # before single modules of actions are imported: the order in which they are is that of the help
 
 ROWS, COLUMNS = 34, 120
 """Cells of the canvas in such a terminal."""
