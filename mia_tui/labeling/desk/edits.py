@@ -26,15 +26,13 @@ TOO_NEAR_PX = 3.0
 """A point nearer than this to another one of the frame is refused: it is the same object."""
 
 
-def add(
-    desk: "Desk", geometry: BaseGeometry, text: str, *, ladder: Ladder | None = None, over: bool = False
-) -> int | None:
+def add(desk: "Desk", geometry: BaseGeometry, text: str, *, ladder: Ladder | None = None) -> int | None:
     """A new object of the class in hand, as one undo step; its id.
 
-    Its outline is clipped to the image, and leaves what belongs to other labels to them unless `over`.
+    Its outline is clipped to the image, and leaves what belongs to other labels to them.
     """
     shape = clipped(desk, geometry)
-    if shape is not None and not over:
+    if shape is not None:
         shape = without_others(desk, shape, ())
     if shape is None:
         desk.warn("Nothing was added: that place is labelled already, outside the image, or smaller than a pixel.")
