@@ -609,3 +609,16 @@ def test_the_fill_rule_of_this_file_is_the_label_images(project) -> None:
         rows, columns, mask = fill(shape, image.shape)
         image[rows, columns][mask] = number
     assert int((image == 1).sum()) == int((image == 2).sum()) == 64 == len(pixels(box(5, 5)))
+
+
+@pytest.mark.parametrize("key", ["p", "e"])
+def test_a_form_laid_over_a_label_changes_that_label(project, key) -> None:
+    desk = at_desk(project)
+    propose(desk, [box(30, 20, 20)])
+    press(desk, "n", "y", "'", "f")
+    ((number, before),) = desk.labels.objects.items()
+    press(desk, "comma", key, "s", "s", "space")
+    ((same, after),) = desk.labels.objects.items()
+    assert same == number, "it became another object"
+    assert after.geometry.area > before.geometry.area
+    assert after.geometry.intersection(before.geometry).area > 0.7 * before.geometry.area

@@ -1,6 +1,6 @@
 """Hints: letters on what can be chosen, so that one or two keys reach it (as vimium and easymotion do)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,8 +107,3 @@ def _free(cell: tuple[int, int], letters: str, taken: set[tuple[int, int]], view
         return False
     # One free cell on either side, so that "f" beside "jd" is not read as one code.
     return all((row, column + i) not in taken for i in range(-1, len(letters) + 1))
-
-
-def by_doubt(targets: Iterable[Target], score: Callable[[Target], float]) -> list[Target]:
-    """Targets with the lowest score first: they need touching most and get the short codes."""
-    return sorted(targets, key=lambda target: (score(target), target.place))

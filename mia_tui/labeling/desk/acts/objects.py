@@ -76,7 +76,7 @@ def no_shapes(desk: "Desk") -> str | None:
     """Why the chosen object has no other shapes."""
     reason = outline_missing(desk)
     if reason is None and desk.current is not None and desk.shapes_of(desk.current) is None:
-        return "Only what was proposed (space) or found by a tool has other shapes. t s lays a spline over it."
+        return "Only what was proposed (space) or found by a tool has other shapes. comma and p lay a spline over it."
     return reason
 
 

@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mia_tui.labeling.curves import Ellipse, compass, fit_ellipse, rays, rays_of
 from mia_tui.labeling.desk import edits
+from mia_tui.labeling.desk.acts.objects import outline_missing
 from mia_tui.labeling.desk.modes import Handle, Sketch, Stroke
 from mia_tui.labeling.desk.refs import Ref
 from mia_tui.labeling.desk.rows import OUTLINED, row
@@ -141,6 +142,11 @@ def fit_current(desk: "Desk", kind: type[Shaped]) -> None:
     tool.fit(item.geometry)
     tool.of = desk.current
     desk.enter(tool)
+
+
+for _kind, _key, _text in ((SplineTool, "p", "Spline over it"), (EllipseTool, "e", "Ellipse over it")):
+    row(f"object_{_kind.name}", _key, _text, "Object", context="object", args=(_kind,), tasks=OUTLINED,
+        why=outline_missing, edits=True, more=f"{_text}, to change it by keys")(fit_current)  # fmt: skip
 
 
 for _context, _group in ((SPLINE, "Spline"), (ELLIPSE, "Ellipse")):
