@@ -235,7 +235,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run and its model.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run; with --set epochs=N beyond the end it was given.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the training goes on.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -243,10 +245,10 @@ def train(
     from mia_tui import console
 
     opened = load_project(project)
-    if resume and (name or settings or config):
-        raise typer.BadParameter("--resume goes on with the settings of the run; start a new one to change them")
+    if resume and (name or config):
+        raise typer.BadParameter("--resume goes on with the name and settings of the run; start a new one to change them")
     run = (
-        console.resume_training(opened, resume)
+        console.resume_training(opened, resume, settings or [])
         if resume
         else console.start_training(opened, name, settings or [], config)
     )

@@ -24,9 +24,10 @@ Row = dict[str, Any]
 
 def start_training(project: Project, name: str | None, settings: Sequence[str], file: Path | None) -> RunFolder:
     """Start a training from `--set` settings on top of those of a TOML or JSON file."""
-    from mia_tui.engine.config import parse_settings
+    from mia_tui.engine.config import check_for_task, parse_settings
 
     config = parse_settings(list(settings), _read_settings(file) if file else {})
+    check_for_task(config, project.task, len(project.classes))
     if not project.frames_under("labels"):
         raise MiaError(
             f"project {project.name} has no labels to learn from. Import some: mia-tui import {project.folder} ..."
@@ -46,10 +47,17 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return values
 
 
-def resume_training(project: Project, name: str) -> RunFolder:
-    """Go on with a run of the project."""
+def resume_training(project: Project, name: str, settings: Sequence[str] = ()) -> RunFolder:
+    """Go on with a run of the project; with `settings` such as epochs=100, beyond the end it was given."""
+    from mia_tui.engine.config import parse_settings
+
     run = find_run(project, name)
-    control.resume(run)
+    if not settings:
+        control.resume(run)
+        return run
+    changed = parse_settings(list(settings), run.config().get("train", {})).model_dump()
+    named = {pair.partition("=")[0].strip() for pair in settings}
+    control.extend(run, {key: changed[key] for key in named})
     return run
 
 

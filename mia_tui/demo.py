@@ -100,7 +100,9 @@ def _draw(project: Project, exported: Path) -> Path:
     from PIL import Image
 
     from mia_tui.engine.normalize import Normalization, apply_limits
-    from mia_tui.engine.preview import draw
+    from mia_tui.engine.preview import grey_or_rgb
+    from mia_tui.engine.tasks.segmentation import outline
+    from mia_tui.engine.tasks.task import FOUND, TRUTH
     from mia_tui.imaging.image import open_image, open_ref
 
     folder = project.results_folder / "pictures"
@@ -110,6 +112,8 @@ def _draw(project: Project, exported: Path) -> Path:
         found_path = next(exported.rglob(f"{ref.path.name}.tif"))
         with open_ref(project, ref) as image, open_image(truth_path) as truth, open_image(found_path) as found:
             plane = image.plane()
-            picture = draw(apply_limits(plane, Normalization().limits(plane)), truth.plane()[0], found.plane()[0])
+            picture = grey_or_rgb(apply_limits(plane, Normalization().limits(plane)))
+            outline(picture, truth.plane()[0], TRUTH)
+            outline(picture, found.plane()[0], FOUND)
         Image.fromarray(picture).save(folder / f"{ref.path.stem}.png")
     return folder

@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from mia_tui import __version__
-from mia_tui.engine.data import Channels
+from mia_tui.engine.inputs import Inputs
 from mia_tui.engine.networks import NetworkSpec, build_network
 from mia_tui.engine.normalize import Normalization
-from mia_tui.engine.tasks.segmentation import Decoding
+from mia_tui.engine.tasks import get_task
 from mia_tui.engine.tiling import Tiling
 from mia_tui.errors import MiaError
 from mia_tui.storage import write_bytes, write_json
@@ -25,17 +25,19 @@ FORMAT = 1
 class ModelCard:
     """What `model.json` holds.
 
-    `classes` are (name, colour) in the order of the output channels; `pixel_size` micrometres or None; `training` a
-    record of how the weights came to be; `metrics` of the weights kept.
+    `classes` are (name, colour) in the order of the output channels; `decoding` is that of the task; `image_size` the
+    side to which whole images are fitted (classification); `pixel_size` micrometres or None; `training` a record of how
+    the weights came to be; `metrics` of the weights kept.
     """
 
     task: str
     classes: tuple[tuple[str, str], ...]
     network: NetworkSpec
-    channels: Channels
+    inputs: Inputs
     normalization: Normalization
-    decoding: Decoding
+    decoding: Any
     tiling: Tiling
+    image_size: int | None = None
     pixel_size: float | None = None
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -46,10 +48,11 @@ class ModelCard:
             "task": self.task,
             "classes": [{"name": name, "color": color} for name, color in self.classes],
             "network": self.network.to_json(),
-            "channels": {"count": self.channels.count, "chosen": self.channels.chosen},
+            "inputs": asdict(self.inputs),
             "normalization": self.normalization.to_json(),
-            "decoding": self.decoding.to_json(),
+            "decoding": get_task(self.task).decoding_to_json(self.decoding),
             "tiling": asdict(self.tiling),
+            "image_size": self.image_size,
             "pixel_size": self.pixel_size,
             "training": self.training,
             "metrics": self.metrics,
@@ -58,15 +61,16 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "ModelCard":
-        chosen = values["channels"]["chosen"]
+        inputs = values["inputs"] if "inputs" in values else values["channels"]  # the name in version 0.1
         return cls(
             task=values["task"],
             classes=tuple((c["name"], c["color"]) for c in values["classes"]),
             network=NetworkSpec.from_json(values["network"]),
-            channels=Channels(values["channels"]["count"], None if chosen is None else tuple(chosen)),
-            normalization=Normalization(**values["normalization"]),
-            decoding=Decoding(**values["decoding"]),
+            inputs=Inputs.from_json(inputs),
+            normalization=Normalization.from_json(values["normalization"]),
+            decoding=get_task(values["task"]).decoding_from_json(values["decoding"]),
             tiling=Tiling(**values["tiling"]),
+            image_size=values.get("image_size"),
             pixel_size=values["pixel_size"],
             training=values["training"],
             metrics=values["metrics"],

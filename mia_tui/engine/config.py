@@ -1,109 +1,23 @@
-"""What a person can ask of a training or a prediction. Free of torch, so that the form and the command line can use it.
+"""From texts (`--set key=value`, a form, a file) to a checked `TrainConfig`. Free of torch."""
 
-Every option has a default that suits a beginner, bounds, and a one-line help text; the training form, `--set key=value`
-and `config.json` of a run all come from these two models.
-"""
+import typing
+from collections.abc import Collection
+from typing import Any
 
-import re
-from typing import Any, Literal, get_args
+from pydantic import ValidationError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
+from mia_tui.engine.augment.strengths import PRESETS, Strengths
+from mia_tui.engine.loss_terms import LOSSES, parse_loss
+from mia_tui.engine.optimizer_names import DEFAULT_RATES
+from mia_tui.engine.options import CLASSIFICATION, DETECTION, SEGMENTATION, PredictConfig, TrainConfig
 from mia_tui.errors import MiaError
 
+__all__ = ["PredictConfig", "TrainConfig", "check_for_task", "make_config", "parse_settings", "parse_value"]
 
-class TrainConfig(BaseModel):
-    """One training. Fields marked `basic` stand at the top of the form, the others below "advanced"."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
-
-    architecture: str = Field(
-        "Unet", description="Network family of segmentation-models-pytorch", json_schema_extra={"basic": True}
-    )
-    encoder: str = Field(
-        "resnet18",
-        description="Encoder of the network, any that smp lists (tu-... for timm)",
-        json_schema_extra={"basic": True},
-    )
-    epochs: int = Field(
-        60, ge=1, le=100_000, description="Rounds through the training images", json_schema_extra={"basic": True}
-    )
-    max_minutes: float | None = Field(
-        None, gt=0, description="Bound by wall time; the schedule is fitted to it", json_schema_extra={"basic": True}
-    )
-    patch_size: int = Field(
-        256,
-        ge=32,
-        le=4096,
-        description="Side of the square training patches in pixels",
-        json_schema_extra={"basic": True},
-    )
-    batch_size: int = Field(8, ge=1, le=4096, description="Patches per step", json_schema_extra={"basic": True})
-    learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="Highest learning rate of the schedule", json_schema_extra={"basic": True}
-    )
-    augmentation: Literal["fluorescence", "histology", "none"] = Field(
-        "fluorescence", description="Preset of random changes to the patches", json_schema_extra={"basic": True}
-    )
-    touching: Literal["border", "off"] = Field(
-        "border",
-        description="border: inside and border classes, parted by a watershed; off: touching objects fuse",
-        json_schema_extra={"basic": True},
-    )
-
-    decoder_channels: list[int] | None = Field(
-        None, description="Widths of a Unet decoder, deepest first; empty = a light default"
-    )
-    encoder_weights: str | None = Field(
-        None, description="Pre-trained encoder: a name like imagenet or a weights file; empty = from scratch"
-    )
-    channels: list[int] | None = Field(None, description="Image channels to use (0-based); empty = all")
-    border_width: float = Field(
-        3.0, gt=0, le=50, description="Width of the border class in pixels; thinner in small objects"
-    )
-    border_weight: float = Field(0.0, ge=0, le=1000, description="w0 of the weight map between close objects; 0 = off")
-    border_sigma: float = Field(5.0, gt=0, le=100, description="sigma of the weight map in pixels")
-    cross_entropy: float = Field(1.0, ge=0, le=100, description="Weight of the cross entropy in the loss")
-    dice: float = Field(1.0, ge=0, le=100, description="Weight of the Dice loss")
-    weight_decay: float = Field(1e-2, ge=0, le=10, description="Weight decay of AdamW")
-    warmup: float = Field(0.05, ge=0, le=0.9, description="Share of the training in which the learning rate rises")
-    ema: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that validate and predict; 0 = off")
-    steps_per_epoch: int | None = Field(
-        None, ge=1, description="Steps per epoch; empty = enough to cover all images once, at least 50"
-    )
-    prefer_labelled: int = Field(4, ge=0, le=50, description="How often a patch without labels is drawn again")
-    validation: float = Field(
-        0.15, ge=0, lt=1, description="Share of the images kept for validation, whole sequences together"
-    )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of split, weights, patches and augmentation")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    amp: Literal["auto", "off", "bf16", "fp16"] = Field(
-        "auto", description="Mixed precision; auto = where the device has it"
-    )
-    workers: int | None = Field(None, ge=0, le=64, description="Loader processes; empty = none on CPU, up to 8 on GPU")
-    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of torch; empty = all cores")
-
-    @model_validator(mode="after")
-    def _check(self) -> "TrainConfig":
-        if self.patch_size % 32:
-            raise ValueError(f"patch_size must be a multiple of 32, not {self.patch_size}")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {self.device!r}")
-        if self.cross_entropy == 0 and self.dice == 0:
-            raise ValueError("cross_entropy and dice are both 0: nothing would be learnt")
-        return self
+DEFAULT_LOSS = {SEGMENTATION: "cross_entropy + dice", DETECTION: "focal", CLASSIFICATION: "cross_entropy"}
 
 
-class PredictConfig(BaseModel):
-    """One prediction run over images of a project."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = Field(description="Name of the model in models/")
-    images: list[str] | None = Field(None, description="Image keys; empty = the predict images, else all")
-    tta: bool = Field(False, description="Average over 8 flips and turns")
-    probabilities: bool = Field(False, description="Also keep the probabilities as TIFF")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+# ---- texts ----------------------------------------------------------------------------------------------------------
 
 
 def parse_settings(pairs: list[str], base: dict[str, Any] | None = None) -> TrainConfig:
@@ -136,11 +50,17 @@ def _explain(error: ValidationError) -> list[str]:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            known = ", ".join(sorted(TrainConfig.model_fields))
-            lines.append(f"  {key}: unknown setting (known: {known})")
+            lines.append(f"  {key}: unknown setting{_suggest(key, TrainConfig.model_fields)}")
         else:
             lines.append(f"  {key + ': ' if key else ''}{item['msg'].removeprefix('Value error, ')}")
     return lines
+
+
+def _suggest(name: str, known: Collection[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" (did you mean {' or '.join(close)}?)" if close else f" (known: {', '.join(sorted(known))})"
 
 
 def parse_value(text: str, key: str) -> Any:
@@ -149,10 +69,95 @@ def parse_value(text: str, key: str) -> Any:
     A setting that offers "none" itself (augmentation) keeps it.
     """
     setting = TrainConfig.model_fields.get(key)
-    if setting is not None and text in get_args(setting.annotation):
+    kinds = () if setting is None else typing.get_args(setting.annotation)
+    if text in kinds:
         return text
     if text.lower() in ("", "none"):
         return None
-    if key in ("channels", "decoder_channels"):
+    if any(typing.get_origin(kind) is list for kind in kinds):
         return [part.strip() for part in text.split(",")]
     return text
+
+
+# ---- what depends on the task ---------------------------------------------------------------------------------------
+
+
+def applies(name: str, task: str) -> bool:
+    """Whether a setting is for this task."""
+    place = TrainConfig.model_fields[name].json_schema_extra
+    tasks = place.get("tasks") if isinstance(place, dict) else None
+    return tasks is None or task in typing.cast(list[str], tasks)
+
+
+def loss_of(config: TrainConfig, task: str) -> tuple[tuple[str, float], ...]:
+    """Names and weights of the losses that are added up."""
+    return parse_loss(DEFAULT_LOSS[task] if config.loss == "auto" else config.loss, LOSSES[task])
+
+
+def rate_of(config: TrainConfig) -> float:
+    """The highest learning rate: as set, else what suits the optimiser."""
+    return config.learning_rate or DEFAULT_RATES[config.optimizer]
+
+
+def strengths_of(config: TrainConfig) -> Strengths:
+    """The augmentation: the preset times its strength, single switches replaced by those set."""
+    preset = PRESETS[config.augmentation].scaled(config.augmentation_strength)
+    return preset.replaced({
+        name.removeprefix("augment_"): value
+        for name, value in config
+        if name.startswith("augment_") and value is not None
+    })  # fmt: skip
+
+
+def class_weights_of(config: TrainConfig, task: str, class_count: int) -> list[float] | None:
+    """Weights written down by hand, one per output class; None with off and auto."""
+    if config.class_weights in ("off", "auto"):
+        return None
+    try:
+        weights = [float(part) for part in config.class_weights.split(",")]
+    except ValueError:
+        raise MiaError(f"class_weights {config.class_weights!r}: write numbers like 1,2,0.5") from None
+    wanted = class_count + (task == SEGMENTATION)
+    if len(weights) != wanted:
+        order = "background first, then " if task == SEGMENTATION else ""
+        raise MiaError(f"class_weights has {len(weights)} numbers, {wanted} are needed: {order}one per class")
+    return weights
+
+
+def check_for_task(config: TrainConfig, task: str, class_count: int) -> None:
+    """Name every setting that cannot be for this task, before anything starts.
+
+    Raises
+    ------
+    MiaError
+        With all that is wrong.
+    """
+    problems = [
+        f"{name}: not for {task}"
+        for name, value in config
+        if not applies(name, task) and value != TrainConfig.model_fields[name].default
+    ]
+    try:
+        loss_of(config, task)
+    except ValueError as error:
+        problems.append(f"loss: {error}")
+    try:
+        class_weights_of(config, task, class_count)
+    except MiaError as error:
+        problems.append(str(error))
+    if task == CLASSIFICATION and class_count < 2:
+        problems.append("classification needs at least two classes: add some with mia-tui classes")
+    if config.decoder_channels and not config.architecture.lower().startswith(("unet", "manet")):
+        problems.append(f"decoder_channels: {config.architecture} has none, only Unet, UnetPlusPlus and MAnet do")
+    if not config.validates:
+        problems += [
+            f"{name}: needs validation images, and none are kept"
+            for name, wanted in (("schedule=plateau", config.schedule == "plateau"), ("stop_after", config.stop_after > 0))
+            if wanted
+        ]
+    if config.frozen_epochs and not (config.encoder_weights or config.start_from):
+        problems.append("frozen_epochs: an encoder from scratch that never learns teaches nothing; set encoder_weights")
+    if config.amp == "fp16" and config.device == "cpu":
+        problems.append("amp=fp16: needs a GPU")
+    if problems:
+        raise MiaError("the training settings do not go together:\n" + "\n".join(f"  {text}" for text in problems))

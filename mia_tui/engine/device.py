@@ -14,6 +14,14 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
 
 
+def make_deterministic(wanted: bool) -> None:
+    """With `wanted` the same bits on GPUs, too, where torch has such a kernel; without it the fastest kernels."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.benchmark = not wanted
+
+
 def pick_device(name: str) -> torch.device:
     """The torch device for "auto", "cpu", "cuda" or "cuda:N".
 

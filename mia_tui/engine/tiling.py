@@ -54,17 +54,50 @@ def window(height: int, width: int, overlap: int) -> NDArray[np.float32]:
     return np.maximum(np.outer(ramp(height), ramp(width)), 1e-4).astype(np.float32)
 
 
+def softmax(output: torch.Tensor) -> torch.Tensor:
+    return output.float().softmax(1)
+
+
+def unturned(maps: torch.Tensor, turns: int, flip: bool) -> torch.Tensor:
+    """Maps without directions in them are right as they are."""
+    return maps
+
+
 class TiledNetwork:
-    """A network that takes whole frames: `bands` yields class probabilities from top to bottom."""
+    """A network that takes whole frames: `bands` yields its answers from top to bottom.
+
+    Parameters
+    ----------
+    activate : callable
+        Raw outputs (B, C, H, W) -> values 0..1, which are blended.
+    turned : callable
+        (maps of a view, turned back; quarter turns; flipped) -> maps whose directions are turned back, too.
+    tta : bool
+        Average over eight views.
+    disagreement : bool
+        With `tta`: one more channel, twice the standard deviation of the views (0..1), averaged over the channels.
+    """
 
     def __init__(
-        self, model: torch.nn.Module, device: torch.device, precision: Precision, tiling: Tiling, tta: bool = False
+        self,
+        model: Any,
+        device: torch.device,
+        precision: Precision,
+        tiling: Tiling,
+        tta: bool = False,
+        *,
+        activate: Callable[[torch.Tensor], torch.Tensor] = softmax,
+        turned: Callable[[torch.Tensor, int, bool], torch.Tensor] = unturned,
+        disagreement: bool = False,
     ) -> None:
-        self.model = place(model, device).eval()
+        self.model = place(model, device).eval() if isinstance(model, torch.nn.Module) else model
         self.device = device
         self.precision = precision
         self.tiling = tiling
         self.tta = tta
+        self.activate = activate
+        self.turned = turned
+        self.disagreement = disagreement and tta
 
     def bands(
         self,
@@ -73,7 +106,7 @@ class TiledNetwork:
         read: Callable[[slice, slice], NDArray[np.float32]],
         progress: Progress | None = None,
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Probabilities (C, rows, X) float32 of consecutive bands of rows.
+        """Answers (C, rows, X) float32 of consecutive bands of rows.
 
         Parameters
         ----------
@@ -113,31 +146,35 @@ class TiledNetwork:
             acc, norm = _shift(acc, norm, finished)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Softmax probabilities (B, C, H, W) of a batch of tiles, averaged over eight views with tta."""
+        """Activated outputs (B, C, H, W) of a batch of tiles."""
         tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
+        return self.answer(tensor).float().cpu().numpy()
+
+    def answer(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Activated outputs of a batch; averaged over eight views with tta."""
         with torch.inference_mode(), self.precision.autocast():
             if not self.tta:
-                probability = self._probability(tensor)
-            else:
-                probability = sum((back(self._probability(view)) for view, back in _views(tensor)), torch.zeros(())) / 8
-        return probability.float().cpu().numpy()
+                return self.activate(self.model(tensor))
+            total = squares = torch.zeros(())
+            for turns in range(4):
+                for flip in (False, True):
+                    answer = self._view(tensor, turns, flip)
+                    total, squares = total + answer, squares + answer**2
+            mean = total / 8
+            if not self.disagreement:
+                return mean
+            deviation = (squares / 8 - mean**2).clamp(min=0).sqrt().mean(1, keepdim=True)
+            return torch.cat([mean, 2 * deviation], 1)
 
-    def _probability(self, tensor: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(tensor)
-        return logits.float().softmax(1)
-
-
-def _views(tensor: torch.Tensor) -> Iterator[tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]]:
-    """The eight flips and quarter turns of a batch of tiles, each with its way back."""
-    for turns in range(4):
-        for flip in (False, True):
-            view = torch.rot90(tensor, turns, (2, 3))
-            view = view.flip(3) if flip else view
-
-            def back(out: torch.Tensor, turns: int = turns, flip: bool = flip) -> torch.Tensor:
-                return torch.rot90(out.flip(3) if flip else out, -turns, (2, 3))
-
-            yield view.contiguous(memory_format=torch.channels_last), back
+    def _view(self, tensor: torch.Tensor, turns: int, flip: bool) -> torch.Tensor:
+        """What the network says of one of the eight views, turned back."""
+        view = torch.rot90(tensor, turns, (2, 3))
+        view = view.flip(3) if flip else view
+        answer = self.activate(self.model(view.contiguous(memory_format=torch.channels_last)))
+        if answer.ndim == 4:
+            answer = torch.rot90(answer.flip(3) if flip else answer, -turns, (2, 3))
+            answer = self.turned(answer, turns, flip)
+        return answer
 
 
 def _pad(tile: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:

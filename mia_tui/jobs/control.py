@@ -131,10 +131,46 @@ def resume(run: RunFolder, *, worker: Sequence[str] = WORKER, grace_s: float = G
     problem = resume_problem(run, current_status(run))
     if problem:
         raise MiaError(problem)
+    _launch_again(run, worker, grace_s)
+
+
+def _launch_again(run: RunFolder, worker: Sequence[str], grace_s: float) -> None:
     deadline = time.monotonic() + RELEASE_S
     while run.is_locked() and run.status().state in ENDED and time.monotonic() < deadline:
         time.sleep(POLL_S)  # it has written its end and is just leaving
     launch(run, resume=True, worker=worker, grace_s=grace_s)
+
+
+EXTENDING = ("epochs", "max_minutes", "stop_after")
+"""The settings that say when a training ends: only these can change when it is extended."""
+
+
+def extend(
+    run: RunFolder, changes: dict[str, Any], *, worker: Sequence[str] = WORKER, grace_s: float = GRACE_S
+) -> None:
+    """Go on with a training beyond the end it was given: more epochs, more minutes, or without early stopping.
+
+    The same run, network and optimiser; the schedule of the learning rate is stretched over the new length.
+
+    Raises
+    ------
+    MiaError
+        When other settings are to change, when it is no training, when it is alive or has no checkpoint.
+    """
+    others = sorted(set(changes) - set(EXTENDING))
+    if others or not changes:
+        raise MiaError(
+            f"a run goes on with its own settings; only {', '.join(EXTENDING)} can change, not {', '.join(others)}. "
+            "Start a new run that keeps the weights: --set start_from=MODEL"
+        )
+    problem = resume_problem(run, current_status(run), extends=True)
+    config = run.config()
+    if problem is None and config.get("kind") != "train":
+        problem = f"run {run.id} is no training: it cannot be extended"
+    if problem:
+        raise MiaError(problem)
+    write_json(run.path / "config.json", {**config, "train": {**config["train"], **changes}})
+    _launch_again(run, worker, grace_s)
 
 
 def remove(run: RunFolder) -> None:

@@ -73,15 +73,16 @@ def _loss(run: RunFolder, status: Status) -> str | None:
     return None if process.is_alive() else "its process was killed"
 
 
-def resume_problem(run: RunFolder, status: Status) -> str | None:
+def resume_problem(run: RunFolder, status: Status, *, extends: bool = False) -> str | None:
     """Why a run with this (current) status cannot be resumed, None when it can.
 
-    A run that never began (stopped or lost in the queue) needs no checkpoint: it is simply started.
+    A run that never began (stopped or lost in the queue) needs no checkpoint: it is simply started. With `extends` it
+    goes on for more epochs than it was asked for, which a finished one can.
     """
     if status.state not in ENDED:
         return f"run {run.id} cannot be resumed: it is {status.state}. Stop it first."
-    if status.state == "finished":
-        return f"run {run.id} cannot be resumed: it has finished. Start a new run."
+    if status.state == "finished" and not extends:
+        return f"run {run.id} cannot be resumed: it has finished. Extend it (more epochs) or start a new run."
     if status.started is not None and not run.last_checkpoint.exists():
         return (
             f"run {run.id} cannot be resumed: it was {status.state} before its first checkpoint "

@@ -4,13 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
 
+from mia_tui.engine.bundle import ModelCard
 from mia_tui.engine.config import TrainConfig, make_config
+from mia_tui.engine.inputs import Inputs
+from mia_tui.engine.networks import NetworkSpec, build_network
+from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.tasks.segmentation import Decoding
+from mia_tui.engine.tiling import Tiling
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import shapes_from_labels
 from mia_tui.labeling.store import write_frame
 from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder
+
+SPEC = NetworkSpec("Unet", "tu-mobilenetv3_small_050", 1, 3, (16, 8, 8, 8, 8))
 
 TINY = {
     "encoder": "tu-mobilenetv3_small_050", "decoder_channels": [16, 8, 8, 8, 8], "patch_size": 64, "batch_size": 2,
@@ -72,3 +81,16 @@ class Recorder:
 
     def of(self, kind: str) -> list[dict]:
         return [event for event in self.events if event["event"] == kind]
+
+
+def card(**changes: object) -> ModelCard:
+    values = {
+        "task": "segmentation", "classes": (("cell", "#56B4E9"),), "network": SPEC, "inputs": Inputs(1),
+        "normalization": Normalization(), "decoding": Decoding(), "tiling": Tiling(64, 16, 2),
+    }  # fmt: skip
+    return ModelCard(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def tiny_network(seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return build_network(SPEC)

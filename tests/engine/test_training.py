@@ -2,25 +2,20 @@
 
 import json
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from engine_helpers import Recorder, disks, labels_of, make_project, new_run, tiny_config
 
 from mia_tui.engine import train as training
 from mia_tui.engine.bundle import load_model
 from mia_tui.engine.checkpoint import load_checkpoint
-from mia_tui.engine.config import TrainConfig
-from mia_tui.engine.data import Patches, TrainingFrame, choose_channels, labelled_frames, load_frames, split_frames
-from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.train import Job, train
 from mia_tui.errors import MiaError
 from mia_tui.labeling.store import write_frame
-from mia_tui.project import ImageRef, Project
+from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder
 
 
@@ -107,103 +102,6 @@ def test_wall_time_bounds_a_training(tmp_path, monkeypatch) -> None:
     assert "short" in project.models()
 
 
-def test_learning_rate_rises_then_falls() -> None:
-    config = tiny_config(learning_rate=0.1, warmup=0.1)
-    rates = [training.learning_rate(config, done) for done in np.linspace(0, 1, 101)]
-    assert rates[10] == max(rates) == pytest.approx(0.1)
-    assert rates[0] < 0.01
-    assert rates[-1] == pytest.approx(0.001)
-    assert all(a >= b for a, b in pairwise(rates[10:]))
-
-
-# ---- data -----------------------------------------------------------------------------------------------------------
-
-
-def refs(*keys: str) -> list[tuple[ImageRef, str]]:
-    return [(ImageRef(key, Path(), "train"), "image") for key in keys]
-
-
-def test_frames_of_a_sequence_stay_together() -> None:
-    movies = [ImageRef(f"movie{m}", Path(), "train") for m in range(6)]
-    frames = [(movie, f"t{t:04d}z0000") for movie in movies for t in range(5)]
-    for seed in range(10):
-        learnt, held = split_frames(frames, 0.3, seed)
-        assert {r.key for r, _ in learnt}.isdisjoint({r.key for r, _ in held})
-        assert len({r.key for r, _ in held}) == 2
-        assert len(learnt) + len(held) == len(frames)
-    assert split_frames(frames, 0.3, 1) == split_frames(frames, 0.3, 1)
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "held"), [(2, 0.01, 1), (2, 0.99, 1), (1, 0.5, 0), (10, 0.0, 0), (10, 0.2, 2)]
-)
-def test_split_sizes(count: int, share: float, held: int) -> None:
-    learnt, validation = split_frames(refs(*map(str, range(count))), share, 0)
-    assert (len(learnt), len(validation)) == (count - held, held)
-
-
-def loaded_frames(project: Project, config: TrainConfig) -> list[TrainingFrame]:
-    channels = choose_channels(project, project.images("train"), None)
-    return list(load_frames(project, labelled_frames(project), channels, config, Normalization(), with_truth=True))
-
-
-def test_patches_depend_on_seed_epoch_and_number_only(tmp_path) -> None:
-    project = make_project(tmp_path)
-    config = tiny_config()
-    frames = loaded_frames(project, config)
-    one, two = Patches(frames, config, 5), Patches(frames, config, 5)
-    later = [one[i]["image"] for i in range(6)][5]
-    assert torch.equal(later, two[5]["image"])
-    two.epoch = 1
-    assert not torch.equal(later, two[5]["image"])
-    item = one[0]
-    assert item["image"].shape == (1, 64, 64)
-    assert item["target"].shape == (64, 64)
-    assert 0 <= item["image"].min() <= item["image"].max() <= 1
-
-
-def test_objects_stay_on_their_pixels_under_augmentation(tmp_path) -> None:
-    project = make_project(tmp_path)
-    config = tiny_config(prefer_labelled=20)
-    frames = loaded_frames(project, config)
-    patches = Patches(frames, config, 20)
-    contrasts = []
-    for index in range(30):
-        item = patches[index]
-        cells = (item["target"] == 1).numpy()
-        if 20 < cells.sum() < cells.size - 20:
-            image = item["image"][0].numpy()
-            contrasts.append(image[cells].mean() - image[(item["target"] == 0).numpy()].mean())
-    assert len(contrasts) > 10
-    assert min(contrasts) > 0.1
-
-
-def test_images_smaller_than_a_patch_are_mirrored(tmp_path) -> None:
-    (tmp_path / "small").mkdir()
-    image, masks = disks(3, size=40, count=4)
-    tifffile.imwrite(tmp_path / "small" / "a.tif", image)
-    project = Project.create(tmp_path / "p", images=tmp_path / "small")
-    write_frame(project.labels_path("a.tif", "image"), labels_of(masks))
-    config = tiny_config(augmentation="none")
-    frames = loaded_frames(project, config)
-    item = Patches(frames, config, 1)[0]
-    assert item["image"].shape == (1, 64, 64)
-    assert torch.equal(item["image"][0, :, 40:], item["image"][0, :, 16:40].flip(1))
-
-
-def test_grey_and_colour_are_mixed_and_oddities_named(tmp_path) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    tifffile.imwrite(folder / "grey.tif", np.zeros((32, 32), np.uint8))
-    tifffile.imwrite(folder / "rgb.tif", np.zeros((32, 32, 3), np.uint8), photometric="rgb")
-    project = Project.create(tmp_path / "p", images=folder)
-    assert choose_channels(project, project.images(), None).count == 3
-    tifffile.imwrite(folder / "two.tif", np.zeros((2, 32, 32), np.uint16), imagej=True, metadata={"axes": "CYX"})
-    with pytest.raises(MiaError, match=r"two\.tif: 2"):
-        choose_channels(project, project.images(), None)
-    assert choose_channels(project, project.images(), [0]).count == 1
-
-
 def test_nothing_to_learn_from_is_said(tmp_path) -> None:
     project = make_project(tmp_path)
     shutil.rmtree(project.folder / "labels")
@@ -218,16 +116,129 @@ def test_labels_of_another_size_are_refused(tmp_path) -> None:
         run_training(project, "wrong")
 
 
-def test_annotated_area_masks_the_loss(tmp_path) -> None:
-    from dataclasses import replace
+# ---- three ways to go on ---------------------------------------------------------------------------------------------
 
-    from shapely.geometry import box
 
-    project = make_project(tmp_path, images=1)
-    frame = labels_of(disks(0)[1])
-    write_frame(project.labels_path("im0.tif", "image"), replace(frame, areas=(box(0, 0, 48, 96),)))
-    loaded = loaded_frames(project, tiny_config())[0]
-    outside = np.zeros((96, 96), bool)
-    outside[:, 48:] = True
-    assert (loaded.target[outside & (loaded.truth.instances == 0)] == 255).all()
-    assert not (loaded.target[~outside] == 255).any()
+def test_an_extended_run_is_the_run_that_was_to_be_longer(tmp_path) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "long", epochs=3, schedule="constant", warmup=0)
+    run_training(project, "short", epochs=1, schedule="constant", warmup=0)
+    run_training(project, "short", epochs=3, schedule="constant", warmup=0)
+    long, short = weights(project, "long"), weights(project, "short")
+    assert all(torch.equal(long[key], short[key]) for key in long)
+
+
+def test_a_new_run_can_keep_the_weights_of_a_model(tmp_path) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "first", epochs=1, ema=0)
+    reporter, _ = run_training(project, "second", epochs=1, start_from="first", learning_rate=1e-9, weight_decay=0, ema=0)
+    first, second = (load_model(project.models_folder / name)[1].state_dict() for name in ("first", "second"))
+    learnt = [key for key in first if key.endswith("weight")]
+    assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)
+    assert any("weights of first" in event["text"] for event in reporter.of("message"))
+    with pytest.raises(MiaError, match="is a Unet with"):
+        run_training(project, "other", start_from="first", architecture="FPN", decoder_channels=None)
+
+
+# ---- schedules and stopping ------------------------------------------------------------------------------------------
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path) -> None:
+    project = make_project(tmp_path)
+    reporter, _ = run_training(project, "early", epochs=40, steps_per_epoch=1, learning_rate=1e-9, stop_after=2, ema=0)
+    assert len(reporter.of("epoch")) < 40
+    assert "early" in project.models()
+
+
+def test_plateau_lowers_the_rate_and_survives_a_resume(tmp_path) -> None:
+    project = make_project(tmp_path)
+    wish = {"epochs": 6, "steps_per_epoch": 1, "learning_rate": 1e-9, "schedule": "plateau", "patience": 1, "warmup": 0}
+    run_training(project, "whole", **wish)
+    run_training(project, "parts", stop_after=4, **wish)
+    run_training(project, "parts", **wish)
+    states = [
+        load_checkpoint(project.runs_folder / name / "checkpoints" / "last.pt")["progress"]["plateau"]
+        for name in ("whole", "parts")
+    ]
+    assert states[0] == states[1]
+    assert states[0]["multiplier"] < 1
+
+
+def test_a_frozen_encoder_does_not_learn_until_it_is_thawed(tmp_path) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "base", epochs=1, ema=0)
+    wish = {"start_from": "base", "epochs": 1, "ema": 0, "learning_rate": 0.01}
+    run_training(project, "frozen", frozen_epochs=1, **wish)
+    run_training(project, "free", **wish)
+    base, frozen, free = (load_model(project.models_folder / n)[1].state_dict() for n in ("base", "frozen", "free"))
+    encoder = [key for key in base if key.startswith("encoder.")]
+    assert encoder
+    assert all(torch.equal(base[key], frozen[key]) for key in encoder), "batch norm statistics stay, too"
+    assert any(not torch.equal(base[key], free[key]) for key in encoder)
+    rest = [key for key in base if key.startswith("decoder.") and key.endswith("weight")]
+    assert any(not torch.equal(base[key], frozen[key]) for key in rest)
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path) -> None:
+    project = make_project(tmp_path)
+    # no batch norm statistics in the way: the loss is what is compared after one step of each
+    wish = {"epochs": 1, "ema": 0, "optimizer": "sgd", "weight_decay": 0, "clip": 0, "warmup": 0, "loss": "cross_entropy"}
+    large, _ = run_training(project, "large", batch_size=4, steps_per_epoch=1, **wish)
+    small, _ = run_training(project, "small", batch_size=2, accumulate=2, steps_per_epoch=2, **wish)
+    losses = [reporter.of("epoch")[0]["train_loss"] for reporter in (large, small)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_the_batch_size_is_chosen_and_kept_on_resume(tmp_path, monkeypatch) -> None:
+    from mia_tui.engine import batch_size
+
+    monkeypatch.setattr(batch_size, "fit_batch_size", lambda measure, free: 3 if measure(2) > 0 else 0)
+    project = make_project(tmp_path)
+    reporter, _ = run_training(project, "auto", batch_size=None, epochs=1)
+    assert any("batch size 3" in event["text"] for event in reporter.of("message"))
+    monkeypatch.setattr(batch_size, "fit_batch_size", lambda measure, free: 5)
+    _, job = run_training(project, "auto", batch_size=None, epochs=2)
+    saved = load_checkpoint(job.run.last_checkpoint)
+    assert saved["progress"]["batch_size"] == 3
+
+
+# ---- what the network sees -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normalization": "zscore"}, {"normalization": "dataset"}, {"normalization": "imagenet", "color": "rgb"},
+        {"downscale": 0.5, "patch_size": 32}, {"touching": "distance"}, {"touching": "flow"}, {"touching": "off"},
+        {"loss": "focal + lovasz", "class_weights": "auto"}, {"border_weight": 5.0, "class_weights": "1,2"},
+        {"optimizer": "sgd", "schedule": "one_cycle"}, {"oversample": 0.5, "architecture": "FPN", "decoder_channels": None},
+    ],
+)
+def test_settings_train_and_predict(tmp_path, changes: dict) -> None:
+    from mia_tui.engine.predict import predict_project
+
+    project = make_project(tmp_path)
+    reporter, _ = run_training(project, "m", epochs=1, **changes)
+    assert np.isfinite(reporter.of("epoch")[0]["train_loss"])
+    summary = predict_project(project, "m", device="cpu", tta=True, uncertainty=True)
+    assert summary.failed == {}
+    assert summary.images == 1
+
+
+def test_z_neighbours_are_channels(tmp_path) -> None:
+    import tifffile
+
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    for number in range(2):
+        planes = np.stack([disks(10 * number + z)[0] for z in range(3)])
+        tifffile.imwrite(folder / f"s{number}.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    project = Project.create(tmp_path / "p", images=folder)
+    for number in range(2):
+        write_frame(project.labels_path(f"s{number}.tif", "t0000z0001"), labels_of(disks(10 * number + 1)[1]))
+    run_training(project, "z", epochs=1, neighbours=1)
+    card, _ = load_model(project.models_folder / "z")
+    assert card.network.in_channels == 3
+    flat = make_project(tmp_path / "flat")
+    with pytest.raises(MiaError, match="needs z-stacks"):
+        run_training(flat, "z", neighbours=1)

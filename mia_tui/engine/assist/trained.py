@@ -13,7 +13,7 @@ from mia_tui.engine.assist.ladders import LEVELS, MIN_AREA, ladder, moved
 from mia_tui.engine.assist.messages import AssistAnswer, AssistRequest, Box, Proposal, Rung
 from mia_tui.engine.assist.models import Tell
 from mia_tui.engine.assist.planes import Plane, clip_box
-from mia_tui.engine.predict import FramePrediction, Predictor
+from mia_tui.engine.predictor import FramePrediction, Predictor
 from mia_tui.errors import MiaError
 from mia_tui.labeling.raster import shapes_from_labels
 
@@ -42,12 +42,14 @@ class Trained:
         card = self.predictor.card
         view = clip_box(request.view, plane.shape)
         box = clip_box((view[0] - MARGIN, view[1] - MARGIN, view[2] + MARGIN, view[3] + MARGIN), plane.shape)
-        picked = card.channels.pick(plane.values, plane.rgb, plane.name)
+        if card.inputs.neighbours:
+            raise MiaError("this model looks at neighbouring planes, too: predict the image (g p), then correct it (g v)")
+        picked = card.inputs.pick(plane.values, plane.rgb, plane.name)
         limits = card.normalization.limits(picked)  # of the whole frame, as in training
         part = np.ascontiguousarray(picked[:, box[0] : box[2], box[1] : box[3]])
-        found = self.predictor.find(part, limits, lambda done, total: tell(f"tile {done} of {total}"))
+        found = self.predictor.part(part, limits, lambda done, total: tell(f"tile {done} of {total}"))
         tell("outlines")
-        labels = _in_view(found.objects.labels, box, view, plane.shape)
+        labels = _in_view(found.found.labels, box, view, plane.shape)
         return AssistAnswer(tuple(_ladders(found, labels, box, [name for name, _ in card.classes])))
 
 
@@ -74,16 +76,16 @@ def _ladders(found: FramePrediction, labels: NDArray[np.int32], box: Box, classe
     A level set grows into background but not into the basin of a neighbour (watershed of the probability from all
     predicted objects), so that no rung swallows another object. `labels` are the objects wanted.
     """
-    foreground = 255 - found.probabilities[0]
+    foreground = 255 - found.maps[0]
     decided = 0.5  # where a pixel becomes foreground: the threshold, or with touching = "off" the more probable of two
     rungs = {index: [rung] for index, rung in _rungs(labels, foreground, decided, box).items()}
     if labels.size <= LADDER_PIXELS and rungs:
-        for level, masks in _level_labels(found.objects.labels, labels, foreground):
+        for level, masks in _level_labels(found.found.labels, labels, foreground):
             for index, rung in _rungs(masks, foreground, level, box).items():
                 known = rungs.get(index, [rung])
                 if all(rung[0] != area for area, _ in known):  # nested: the same area is the same mask
                     known.append(rung)
-    named = ((rungs[index], classes[int(found.objects.classes[index]) - 1]) for index in rungs)
+    named = ((rungs[index], classes[int(found.found.classes[index]) - 1]) for index in rungs)
     return [proposal for proposal in (ladder(*pair) for pair in named) if proposal is not None]
 
 

@@ -1,57 +1,56 @@
 """Segmentation: what the network is asked to paint, and how objects are read from what it painted.
 
-With touching = "border" the output channels are background, one "inside" per class and one common border: the recipe
-of the paper's Huh7 result (Koerber 2023, three classes with a 3 px border). Objects grow by a watershed from their
-insides into the border. With touching = "off" the channels are background and one per class, and touching objects fuse.
+The first output channels are a softmax over background, one class each (its inside, with touching = "border") and with
+"border" one common border. With "distance" and "flow" further channels follow, which part touching objects; with "off"
+touching objects fuse.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
 
-from mia_tui.labeling.objects import LabelObject
-from mia_tui.labeling.raster import class_image, label_image
+from mia_tui.analysis.matching import THRESHOLDS, Matching, match, pool
+from mia_tui.analysis.scores import class_report, instance_report
+from mia_tui.analysis.semantic import confusion_matrix
+from mia_tui.engine.config import TrainConfig, loss_of
+from mia_tui.engine.losses.pixel import pixel_loss
+from mia_tui.engine.losses.regression import FLOW_SCALE, distance_loss, flow_loss
+from mia_tui.engine.separation import border, distance, flow
+from mia_tui.engine.separation.border import BorderOptions, blocks, border_mask, border_weights, rim_distance
+from mia_tui.engine.separation.distance import DistanceOptions
+from mia_tui.engine.separation.flow import FlowOptions
+from mia_tui.engine.tasks.files import narrow, write_tiff
+from mia_tui.engine.tasks.task import FOUND, IGNORED, TRUTH, Annotation, Batch, Maps, Task, class_numbers
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.labeling.raster import label_image, shapes_from_labels
 from mia_tui.project import LabelClass
 
-IGNORED = 255
-"""Target value of pixels outside the annotated area: they do not count in the loss."""
+EXTRA = {"border": 0, "off": 0, "distance": distance.CHANNELS, "flow": flow.CHANNELS}
+"""Output channels behind the classes."""
 
-THIN = 0.4
-"""The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
-
-
-MIN_WAIST = 0.5
-"""Pixels: shallower necks than this are the roughness of the outline."""
-
-
-BAND = 1024
-"""Rows of an image that are parted by one watershed: large enough to be quick, small enough for memory."""
+Options = BorderOptions | DistanceOptions | FlowOptions
+OPTIONS: dict[str, type[Any]] = {"border": BorderOptions, "distance": DistanceOptions, "flow": FlowOptions}
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How probabilities become objects.
-
-    `foreground` and `inside` are thresholds of probability (0..1); an object needs an inside of `min_seed` pixels and
-    an area of `min_size` pixels. `waist` says how much shallower (share of the depth, 0..1) a neck between two parts of
-    an inside must be for them to be two objects; 1 parts nothing that the network left joined.
-    """
+    """How maps become objects: the way touching ones are parted, its options (None with "off"), and the smallest area
+    in pixels to believe in."""
 
     touching: str = "border"
-    foreground: float = 0.5
-    inside: float = 0.7
-    min_seed: int = 6
-    waist: float = 0.1
     min_size: int = 10
+    options: Options | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def way(self) -> Any:
+        """The options, or the defaults of this way."""
+        return self.options or OPTIONS[self.touching]()
 
 
 @dataclass(frozen=True)
@@ -63,141 +62,243 @@ class Objects:
     scores: NDArray[np.float32]
 
 
-def output_channels(classes: int, touching: str) -> int:
-    """Channels of the network for `classes` object classes."""
-    return 1 + classes + (touching == "border")
+@dataclass(frozen=True)
+class FrameScore:
+    """Matchings at `THRESHOLDS` and the confusion of classes of one frame."""
+
+    name: str
+    matchings: tuple[Matching, ...]
+    confusion: NDArray[np.int64]
+
+
+class SegmentationTask(Task):
+    name = "segmentation"
+    dense = True
+    headline = "ap"
+
+    # ---- before training
+
+    def annotate(self, labels: FrameLabels, classes: Sequence[LabelClass]) -> Annotation:
+        listed = list(labels.objects.values())
+        numbered = [replace(item, id=number) for number, item in enumerate(listed, 1)]
+        numbers = np.concatenate([np.zeros(1, np.uint8), class_numbers(listed, classes)])
+        return Annotation(numbers, labels=label_image(numbered, (labels.height, labels.width)))
+
+    def outputs(self, config: TrainConfig, class_count: int) -> int:
+        return 1 + class_count + (config.touching == "border") + EXTRA[config.touching]
+
+    def decoding(self, config: TrainConfig, annotations: Sequence[Annotation]) -> Decoding:
+        areas = [np.bincount(np.asarray(a.labels).ravel())[1:] for a in annotations]
+        return Decoding(config.touching, smallest_size(np.concatenate(areas) if areas else np.empty(0)))
+
+    def decoding_from_json(self, values: dict[str, Any]) -> Decoding:
+        touching, size = values["touching"], values["min_size"]
+        options = values.get("options")
+        if "inside" in values:  # model files of version 0.1
+            options = {key: values[key] for key in ("foreground", "inside", "min_seed", "waist")}
+        if options is None or touching == "off":
+            return Decoding(touching, size)
+        return Decoding(touching, size, OPTIONS[touching](**options))
+
+    def decoding_to_json(self, decoding: Decoding) -> dict[str, Any]:
+        options = None if decoding.touching == "off" else asdict(decoding.way)
+        return {"touching": decoding.touching, "min_size": decoding.min_size, "options": options}
+
+    def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
+        target = paint(annotation, config, class_count)
+        channels = 1 + class_count + (config.touching == "border")
+        return np.bincount(target[target != IGNORED], minlength=channels).astype(float)
+
+    # ---- training
+
+    def target(
+        self, annotation: Annotation, shape: tuple[int, int], config: TrainConfig, class_count: int
+    ) -> dict[str, NDArray[Any]]:
+        labels = annotation.labels
+        assert labels is not None
+        target: dict[str, NDArray[Any]] = {"target": paint(annotation, config, class_count).astype(np.int64)}
+        if config.border_weight > 0:
+            target["weights"] = border_weights(labels, config.border_weight, config.border_sigma)
+        if config.touching == "distance":
+            target["distance"] = distance.target(labels)
+        elif config.touching == "flow":
+            target["flow"] = flow.target(labels)
+        return target
+
+    def loss(
+        self, output: torch.Tensor, batch: Batch, config: TrainConfig, class_weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        classes = output.shape[1] - EXTRA[config.touching]
+        target = batch["target"]
+        loss = pixel_loss(
+            output[:, :classes], target, loss_of(config, self.name), weights=batch.get("weights"),
+            class_weights=class_weights, gamma=config.focal_gamma, alpha=config.tversky_alpha,
+            smoothing=config.label_smoothing,
+        )  # fmt: skip
+        known = target != IGNORED
+        if config.touching == "distance":
+            loss = loss + distance_loss(output[:, classes:], batch["distance"], known)
+        elif config.touching == "flow":
+            loss = loss + flow_loss(output[:, classes:], batch["flow"], known)
+        return loss
+
+    # ---- prediction
+
+    def activate(self, output: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+        classes = output.shape[1] - EXTRA[decoding.touching]
+        probabilities = output[:, :classes].float().softmax(1)
+        if decoding.touching == "distance":
+            return torch.cat([probabilities, output[:, classes:].float().sigmoid()], 1)
+        if decoding.touching == "flow":
+            direction = (output[:, classes:].float() / FLOW_SCALE).clamp(-1, 1)
+            return torch.cat([probabilities, (direction + 1) / 2], 1)
+        return probabilities
+
+    def turned(self, maps: torch.Tensor, turns: int, flip: bool, decoding: Decoding) -> torch.Tensor:
+        if decoding.touching != "flow":
+            return maps
+        y, x = maps[:, -2], maps[:, -1]  # (v + 1) / 2: the opposite direction is 1 - v
+        if flip:
+            x = 1 - x
+        for _ in range(turns):
+            y, x = x, 1 - y
+        return torch.cat([maps[:, :-2], y[:, None], x[:, None]], 1)
+
+    def decode(self, maps: Maps, decoding: Decoding) -> Objects:
+        extra = EXTRA[decoding.touching]
+        classes = maps[1 : len(maps) - extra - (decoding.touching == "border")]
+        foreground = 255 - maps[0]
+        if decoding.touching == "off":
+            labels = _components(maps)
+        elif decoding.touching == "border":
+            labels = border.separate(_sum(classes), foreground, decoding.way)
+        else:
+            way = {"distance": distance, "flow": flow}[decoding.touching]
+            labels = way.separate(maps[len(maps) - extra :], foreground, decoding.way)
+        return _describe(labels, classes, foreground, decoding.min_size)
+
+    def count(self, found: Objects) -> int:
+        return len(found.scores) - 1
+
+    def probabilities(self, maps: NDArray[Any], decoding: Decoding) -> NDArray[np.float32]:
+        shares: NDArray[np.float32] = maps[: len(maps) - EXTRA[decoding.touching]] / np.float32(255)
+        return shares
+
+    def at_objects(self, found: Objects, layer: NDArray[Any]) -> NDArray[np.float64]:
+        count = self.count(found)
+        return (_sums(found.labels, layer, count) / np.maximum(_sums(found.labels, None, count), 1))[1:]
+
+    def enlarge(self, found: Objects, shape: tuple[int, int], size: tuple[int, int]) -> Objects:
+        labels = cv2.resize(found.labels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+        return replace(found, labels=labels)
+
+    def to_labels(self, found: Objects, size: tuple[int, int], classes: Sequence[str]) -> FrameLabels:
+        shapes = shapes_from_labels(found.labels)
+        listed = {
+            index: LabelObject(
+                id=index, geometry=geometry, label_class=classes[int(found.classes[index]) - 1],
+                source="predicted", score=round(float(found.scores[index]), 4),
+            )
+            for index, geometry in shapes.items()
+        }  # fmt: skip
+        return FrameLabels(height=size[0], width=size[1], objects=listed)
+
+    def write_beside(self, path: Path, found: Objects) -> None:
+        write_tiff(path.with_suffix(".tif"), narrow(found.labels))
+
+    def write_out(
+        self, out: Path, key: str, found: Sequence[Objects], frames: Sequence[str], stack: tuple[int, ...],
+        classes: Sequence[str],
+    ) -> None:  # fmt: skip
+        labels = np.stack([item.labels for item in found])
+        write_tiff(out / f"{key}.tif", narrow(labels.reshape(*stack, *labels.shape[1:])))
+
+    # ---- scores
+
+    def map_loss(
+        self, maps: Maps, annotation: Annotation, config: TrainConfig, class_count: int
+    ) -> tuple[float, float]:
+        """Cross entropy over the known pixels; a probability is known to 1/255, 1/510 at least."""
+        target = paint(annotation, config, class_count)
+        table = -np.log(np.maximum(np.arange(256), 0.5) / 255)
+        known = target != IGNORED
+        chosen = np.take_along_axis(maps, np.where(known, target, 0)[None].astype(np.intp), axis=0)[0]
+        return float(table[chosen[known]].sum()), float(known.sum())
+
+    def score(self, name: str, found: Objects, truth: Annotation, decoding: Decoding, class_count: int) -> FrameScore:
+        assert truth.labels is not None
+        return FrameScore(
+            name,
+            match(truth.labels, found.labels, THRESHOLDS, area=truth.known),
+            confusion_matrix(
+                truth.classes[truth.labels], np.where(found.labels > 0, found.classes[found.labels], 0),
+                class_count + 1, area=truth.known,
+            ),
+        )  # fmt: skip
+
+    def summarize(self, scores: Sequence[FrameScore]) -> dict[str, float]:
+        """AP averaged over IoU 0.5 to 0.9, AP and F1 at 0.5, panoptic quality; pooled over the objects."""
+        pooled = [pool(m) for m in zip(*(s.matchings for s in scores), strict=True)]
+        return {
+            "ap": float(np.mean([m.ap for m in pooled])),
+            "ap50": pooled[0].ap,
+            "f1": pooled[0].f1,
+            "pq": pooled[0].panoptic_quality,
+        }
+
+    def report(self, scores: Sequence[FrameScore], classes: Sequence[str]) -> dict[str, Any]:
+        """That of `analysis.scores.instance_report`, and under `classes` that of `class_report`."""
+        return {
+            **instance_report({s.name: s.matchings for s in scores}),
+            "classes": class_report({s.name: s.confusion for s in scores}, ["background", *classes]),
+        }
+
+    # ---- pictures
+
+    def draw(self, picture: NDArray[np.uint8], truth: Annotation | None, found: Objects | None) -> NDArray[np.uint8]:
+        for labels, color in ((truth and truth.labels, TRUTH), (found and found.labels, FOUND)):
+            if labels is not None:
+                outline(picture, np.asarray(labels), color)
+        return picture
+
+
+def outline(picture: NDArray[np.uint8], labels: NDArray[np.integer[Any]], color: tuple[int, int, int]) -> None:
+    """Paint the rim of each object of a (Y, X) label image into a (Y, X, 3) picture."""
+    picture[rim_distance(labels) == 1] = color
 
 
 # ---- targets --------------------------------------------------------------------------------------------------------
 
 
-def make_target(
-    instances: NDArray[np.integer[Any]],
-    classes: NDArray[np.uint8],
-    class_count: int,
-    touching: str = "border",
-    border_width: float = 3.0,
-) -> NDArray[np.uint8]:
-    """The class that the network should paint at each pixel.
-
-    Parameters
-    ----------
-    instances : (Y, X) int
-        Label image, 0 background.
-    classes : (Y, X) uint8
-        Class of each pixel, 0 background, 1..K.
-    class_count : int
-        K.
-    touching : str
-        "border" or "off".
-    border_width : float
-        Pixels; thinner where `THIN` says so.
-
-    Returns
-    -------
-    (Y, X) uint8
-        0 background, 1..K inside of a class, K + 1 border (K + 1 never occurs with "off").
-    """
-    target = np.where(instances > 0, classes, 0).astype(np.uint8)
-    if touching == "off" or not instances.any():
-        return target
-    depth = rim_distance(instances)
-    ids = instances.astype(np.int64)
-    inner_radius = np.zeros(int(ids.max()) + 1, np.float32)
-    np.maximum.at(inner_radius, ids.ravel(), depth.ravel())
-    width = np.minimum(border_width, np.maximum(THIN * inner_radius, 0.0))
-    target[(ids > 0) & (depth <= width[ids])] = class_count + 1
+def paint(annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.uint8]:
+    """(Y, X) uint8: 0 background, 1..K (the inside of) a class, K + 1 border, `IGNORED` outside the annotated area."""
+    assert annotation.labels is not None
+    labels = np.asarray(annotation.labels)
+    target: NDArray[np.uint8] = annotation.classes[labels]
+    if config.touching == "border":
+        target[border_mask(labels, config.border_width)] = class_count + 1
+    if annotation.known is not None:
+        target[~annotation.known & (labels == 0)] = IGNORED
     return target
 
 
-def rim_distance(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """Distance in pixels of every object pixel to the outline of its own object: 1 on the rim, 0 on background.
-
-    Neighbours are the four pixels that share a side; the image edge is no outline.
-    """
-    rim = np.zeros(instances.shape, bool)
-    for axis in (0, 1):
-        low, high = [slice(None)] * 2, [slice(None)] * 2
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        differs = instances[tuple(low)] != instances[tuple(high)]
-        rim[tuple(low)] |= differs
-        rim[tuple(high)] |= differs
-    rim &= instances > 0
-    inner = np.where(rim, 0, 1).astype(np.uint8)
-    if not rim.any():
-        return np.where(instances > 0, np.float32(max(instances.shape)), np.float32(0))
-    distance = cv2.distanceTransform(inner, cv2.DIST_L2, 5) + 1
-    return np.where(instances > 0, distance, 0).astype(np.float32)
-
-
-def border_weights(instances: NDArray[np.integer[Any]], w0: float, sigma: float) -> NDArray[np.float32]:
-    """Weight map w(x) = 1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2)) on background, 1 on objects.
-
-    d1 and d2 are the distances to the nearest and the second nearest object (Ronneberger et al. 2015, eq. 2; MIA
-    2023). Memory is O(pixels): beyond 4 sigma from an object the weight is 1, so each object is looked at in its own
-    neighbourhood only.
-    """
-    shape = instances.shape
-    nearest = np.full(shape, np.inf, np.float32)
-    second = np.full(shape, np.inf, np.float32)
-    reach = int(np.ceil(4 * sigma)) + 1
-    for index, box in enumerate(ndimage.find_objects(instances.astype(np.int32)), start=1):
-        if box is None:
-            continue
-        grown = tuple(
-            slice(max(s.start - reach, 0), min(s.stop + reach, size)) for s, size in zip(box, shape, strict=True)
-        )
-        distance = cv2.distanceTransform((instances[grown] != index).astype(np.uint8), cv2.DIST_L2, 5)
-        first, other = nearest[grown], second[grown]
-        np.minimum(other, np.maximum(first, distance), out=other)
-        np.minimum(first, distance, out=first)
-    total = nearest + second
-    weights = 1 + w0 * np.exp(-(total**2) / (2 * sigma**2))
-    return np.where(instances > 0, 1, weights).astype(np.float32)
-
-
-def rasterize(
-    objects: Iterable[LabelObject], shape: tuple[int, int], known: Sequence[LabelClass]
-) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Label image and class image of the labelled objects of one frame."""
-    listed = list(objects)
-    return label_image(listed, shape), class_image(listed, shape, known)
-
-
-def smallest_size(areas: list[int]) -> int:
+def smallest_size(areas: NDArray[Any]) -> int:
     """Smallest object to believe in: a quarter of the 2nd percentile of the labelled areas, at least 4 pixels."""
-    return max(4, int(np.percentile(areas, 2) / 4)) if areas else 4
+    areas = areas[areas > 0]
+    return max(4, int(np.percentile(areas, 2) / 4)) if len(areas) else 4
 
 
 # ---- decoding -------------------------------------------------------------------------------------------------------
 
 
-def quantize(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Probabilities 0..1 as 0..255: a quarter of the memory, and 10,000 x 10,000 pixels fit."""
-    return np.rint(probabilities * 255).astype(np.uint8)
+def _sum(classes: Maps) -> NDArray[np.uint8]:
+    if len(classes) == 1:
+        return classes[0]
+    total: NDArray[np.uint8] = np.minimum(classes.sum(0, dtype=np.uint16), 255).astype(np.uint8)
+    return total
 
 
-def decode(probabilities: NDArray[np.uint8], decoding: Decoding) -> Objects:
-    """Objects from class probabilities.
-
-    Parameters
-    ----------
-    probabilities : (C, Y, X) uint8
-        Quantised softmax output: background, classes, and the border with touching = "border".
-    decoding : Decoding
-        Thresholds and smallest sizes.
-    """
-    classes = probabilities[1:-1] if decoding.touching == "border" else probabilities[1:]
-    foreground = 255 - probabilities[0]
-    if decoding.touching == "border":
-        inside = classes[0] if len(classes) == 1 else np.minimum(classes.sum(0, dtype=np.uint16), 255).astype(np.uint8)
-        labels = _grow(foreground, inside, decoding)
-    else:
-        labels = _components(probabilities)
-    return _describe(labels, classes, foreground, decoding)
-
-
-def _components(probabilities: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _components(probabilities: Maps) -> NDArray[np.int32]:
     """Connected components of each class of the most probable class image."""
     winner = probabilities.argmax(0)
     labels = np.zeros(winner.shape, np.int32)
@@ -210,105 +311,18 @@ def _components(probabilities: NDArray[np.uint8]) -> NDArray[np.int32]:
     return labels
 
 
-def _grow(foreground: NDArray[np.uint8], inside: NDArray[np.uint8], decoding: Decoding) -> NDArray[np.int32]:
-    """Watershed from the insides, band by band, so that memory stays that of the image.
-
-    Two insides that the network left joined still come apart where they are waisted: the seeds are the deepest points
-    of the insides (distance to their outline), and the basins of two seeds are merged again unless the way between them
-    is shallower than the lower one by `waist` of its depth.
-    """
-    depth, labels = _depths(inside, decoding)
-    mask = ((foreground > 255 * decoding.foreground) | (labels > 0)).astype(np.uint8)
-    _, clumps, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
-    shared = np.flatnonzero(_fill_single(labels, clumps))
-    top, height = stats[shared, cv2.CC_STAT_TOP], stats[shared, cv2.CC_STAT_HEIGHT]
-    for band in np.unique(top // BAND):
-        members = top // BAND == band
-        rows = slice(int(top[members].min()), int((top + height)[members].max()))
-        chosen = np.zeros(len(stats), bool)
-        chosen[shared[members]] = True
-        here = chosen[clumps[rows]]
-        seeds = np.where(here, labels[rows], 0)
-        basins = watershed(-depth[rows] - inside[rows] / np.float32(255), seeds, mask=here)
-        labels[rows][here] = _merge_basins(basins, depth[rows], decoding.waist)[here]
-    return labels
-
-
-def _fill_single(labels: NDArray[np.int32], clumps: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Give every clump with one seed the number of that seed, in place; which clumps have several."""
-    found = labels > 0
-    pairs = np.unique(np.stack([clumps[found], labels[found]]), axis=1)
-    seeds = np.bincount(pairs[0], minlength=int(clumps.max()) + 1)
-    single = np.zeros(len(seeds), np.int32)
-    single[pairs[0]] = np.where(seeds[pairs[0]] == 1, pairs[1], 0)
-    for rows in _blocks(labels):
-        np.maximum(labels[rows], single[clumps[rows]], out=labels[rows])
-    return seeds > 1
-
-
-def _depths(inside: NDArray[np.uint8], decoding: Decoding) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Smoothed distance to the outline within the insides, and a numbered seed at each of its maxima."""
-    core = (inside > 255 * decoding.inside).astype(np.uint8)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
-    small = stats[:, cv2.CC_STAT_AREA] < decoding.min_seed
-    core[small[parts]] = 0
-    del parts  # four bytes a pixel
-    depth: NDArray[np.float32] = cv2.distanceTransform(core, cv2.DIST_L2, 5)
-    cv2.GaussianBlur(depth, (0, 0), 1.0, dst=depth)
-    depth *= core
-    core &= depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))
-    _, seeds = cv2.connectedComponents(core, connectivity=8, ltype=cv2.CV_32S)
-    return depth, seeds
-
-
-def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: float) -> NDArray[np.int32]:
-    """Join neighbouring basins unless they are waisted; the highest passes are looked at first."""
-    peak = np.zeros(int(basins.max()) + 1, np.float32)
-    np.maximum.at(peak, basins[depth > 0], depth[depth > 0])
-    root = list(range(len(peak)))
-
-    def find(i: int) -> int:
-        while root[i] != i:
-            i = root[i]
-        return i
-
-    for height, one, two in sorted(_passes(basins, depth), reverse=True):
-        a, b = find(one), find(two)
-        low, high = (a, b) if peak[a] < peak[b] else (b, a)
-        if a != b and peak[low] - height < max(MIN_WAIST, waist * float(peak[low])):
-            root[low] = high
-    joined: NDArray[np.int32] = np.array([find(i) for i in range(len(peak))], np.int32)[basins]
-    return joined
-
-
-def _passes(basins: NDArray[np.int32], depth: NDArray[np.float32]) -> list[tuple[float, int, int]]:
-    """(height, basin, basin) of the highest pass between each two basins that meet within an inside (height > 0)."""
-    pairs, heights = [], []
-    for low, high in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-                      ((slice(None, -1), slice(None)), (slice(1, None), slice(None)))):  # fmt: skip
-        a, b = basins[low], basins[high]
-        meet = (a != b) & (np.minimum(a, b) > 0)
-        pairs.append(np.sort(np.stack([a[meet], b[meet]]), axis=0))
-        heights.append(np.minimum(depth[low][meet], depth[high][meet]))
-    found, index = np.unique(np.concatenate(pairs, axis=1), axis=1, return_inverse=True)
-    best = np.zeros(found.shape[1], np.float32)
-    np.maximum.at(best, index.ravel(), np.concatenate(heights))
-    listed = zip(best.tolist(), found[0].tolist(), found[1].tolist(), strict=True)
-    return [(height, one, two) for height, one, two in listed if height > 0]
-
-
 def _describe(
-    labels: NDArray[np.int32], classes: NDArray[np.uint8], foreground: NDArray[np.uint8], decoding: Decoding
+    labels: NDArray[np.int32], classes: Maps, foreground: NDArray[np.uint8], min_size: int
 ) -> Objects:
     """Drop what is too small, number the rest 1..n, and give each object its class and score.
 
     The class is the one with the highest mean probability over the object, the score the mean foreground probability.
     """
-    count = int(labels.max())
-    keep = _sums(labels, None, count) >= decoding.min_size
+    count = int(labels.max(initial=0))
+    keep = _sums(labels, None, count) >= min_size
     keep[0] = False
     numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    for rows in _blocks(labels):
+    for rows in blocks(labels):
         labels[rows] = numbers[labels[rows]]
     count = int(keep.sum())
     area = np.maximum(_sums(labels, None, count), 1)
@@ -317,21 +331,11 @@ def _describe(
     return Objects(labels, means.argmax(0) + 1, scores.astype(np.float32))
 
 
-def _blocks(image: NDArray[Any]) -> Iterator[slice]:
-    """Slices of rows: a whole large image at once would need eight bytes a pixel for each sum."""
-    return (slice(row, row + 512) for row in range(0, len(image), 512))
-
-
-def _sums(labels: NDArray[np.int32], layer: NDArray[np.uint8] | None, count: int) -> NDArray[np.float64]:
+def _sums(labels: NDArray[np.int32], layer: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
     """Sum of a layer over each label 0..count; the number of pixels without a layer. Background counts as 0."""
     total = np.zeros(count + 1)
-    for rows in _blocks(labels):
+    for rows in blocks(labels):
         chosen = labels[rows] > 0
         weights = None if layer is None else layer[rows][chosen]
         total += np.bincount(labels[rows][chosen], weights, minlength=count + 1)
     return total
-
-
-def with_min_size(decoding: Decoding, areas: list[int]) -> Decoding:
-    """`decoding` with the smallest size learnt from the labelled areas."""
-    return replace(decoding, min_size=smallest_size(areas))

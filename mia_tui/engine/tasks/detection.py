@@ -1,0 +1,210 @@
+"""Detection of centre points: one heat map per class with a peak at each point."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+import torch
+from numpy.typing import NDArray
+
+from mia_tui.analysis.points import PointMatching, match_points, pool_points, point_report
+from mia_tui.engine.config import TrainConfig, loss_of
+from mia_tui.engine.heatmaps import Points, find_points, gaussian_targets
+from mia_tui.engine.losses.heatmap import heatmap_loss
+from mia_tui.engine.tasks.task import FOUND, TRUTH, Annotation, Batch, Maps, Task, class_numbers
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.project import LabelClass
+from mia_tui.storage import write_bytes
+
+THRESHOLDS = tuple(step / 20 for step in range(2, 19))
+"""Among these peak heights the validation chooses."""
+
+PIXEL_CENTRE = 0.5
+"""From array coordinates, where pixel [0, 0] has its centre at 0, to those of files, where its corner is at 0."""
+
+
+@dataclass(frozen=True)
+class PointDecoding:
+    """A point is a local maximum of at least `threshold` (0..1), no other within `distance` pixels is higher; one within
+    `radius` of a true point counts as found."""
+
+    threshold: float = 0.3
+    distance: float = 4.0
+    radius: float = 6.0
+
+
+@dataclass(frozen=True)
+class PointScore:
+    """How the points of one frame were found."""
+
+    name: str
+    matching: PointMatching
+
+
+class DetectionTask(Task):
+    name = "detection"
+    dense = True
+    headline = "f1"
+
+    # ---- before training
+
+    def annotate(self, labels: FrameLabels, classes: Sequence[LabelClass]) -> Annotation:
+        listed = [item for item in labels.objects.values() if not item.geometry.is_empty]
+        # outlines teach by their centres, so that a segmentation project can be tried as detection
+        centres = [item.geometry.centroid for item in listed]
+        points = np.array([(point.y, point.x) for point in centres], np.float32).reshape(-1, 2) - PIXEL_CENTRE
+        return Annotation(class_numbers(listed, classes), points=points.astype(np.float32))
+
+    def outputs(self, config: TrainConfig, class_count: int) -> int:
+        return class_count
+
+    def decoding(self, config: TrainConfig, annotations: Sequence[Annotation]) -> PointDecoding:
+        return PointDecoding(distance=max(1.0, config.point_size / 2), radius=config.match_radius)
+
+    def decoding_from_json(self, values: dict[str, Any]) -> PointDecoding:
+        return PointDecoding(**values)
+
+    def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
+        return np.bincount(annotation.classes, minlength=class_count + 1)[1:].astype(float)
+
+    # ---- training
+
+    def target(
+        self, annotation: Annotation, shape: tuple[int, int], config: TrainConfig, class_count: int
+    ) -> dict[str, NDArray[Any]]:
+        assert annotation.points is not None
+        heat = gaussian_targets(annotation.points, annotation.classes, class_count, shape, config.point_size)
+        known = np.ones(shape, bool) if annotation.known is None else annotation.known | (heat.max(0) > 0)
+        return {"heat": heat, "known": known}
+
+    def loss(
+        self, output: torch.Tensor, batch: Batch, config: TrainConfig, class_weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        return heatmap_loss(
+            output, batch["heat"], loss_of(config, self.name), known=batch["known"], gamma=config.focal_gamma
+        )
+
+    # ---- prediction
+
+    def activate(self, output: torch.Tensor, decoding: PointDecoding) -> torch.Tensor:
+        return output.float().sigmoid()
+
+    def decode(self, maps: Maps, decoding: PointDecoding) -> Points:
+        return find_points(maps, threshold=decoding.threshold, distance=decoding.distance)
+
+    def count(self, found: Points) -> int:
+        return len(found.positions)
+
+    def probabilities(self, maps: NDArray[Any], decoding: PointDecoding) -> NDArray[np.float32]:
+        heat = maps.max(0) / np.float32(255)
+        return np.stack([heat, 1 - heat]).astype(np.float32)
+
+    def at_objects(self, found: Points, layer: NDArray[Any]) -> NDArray[np.float64]:
+        y, x = (np.clip(np.rint(p).astype(int), 0, n - 1) for p, n in zip(found.positions.T, layer.shape, strict=True))
+        values: NDArray[np.float64] = layer[y, x].astype(np.float64)
+        return values
+
+    def enlarge(self, found: Points, shape: tuple[int, int], size: tuple[int, int]) -> Points:
+        factor = np.array(size, np.float32) / np.array(shape, np.float32)
+        positions = (found.positions + PIXEL_CENTRE) * factor - PIXEL_CENTRE
+        return replace(found, positions=positions.astype(np.float32))
+
+    def to_labels(self, found: Points, size: tuple[int, int], classes: Sequence[str]) -> FrameLabels:
+        listed = [
+            LabelObject(number, shapely.Point(*xy), classes[int(label) - 1], "predicted", round(float(score), 4))
+            for number, (xy, label, score) in enumerate(_rows(found, size), 1)
+        ]
+        return FrameLabels.of(*size, listed)
+
+    def write_out(
+        self, out: Path, key: str, found: Sequence[Points], frames: Sequence[str], stack: tuple[int, ...],
+        classes: Sequence[str],
+    ) -> None:  # fmt: skip
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*(["frame"] if stack else []), "y", "x", "class", "score"])
+        for number, item in enumerate(found):
+            for (x, y), label, score in _rows(item, None):
+                row = [f"{y:.3f}", f"{x:.3f}", classes[int(label) - 1], f"{score:.4f}"]
+                writer.writerow([*([number] if stack else []), *row])
+        write_bytes(out / f"{key}.csv", text.getvalue().encode())
+
+    # ---- scores
+
+    def map_loss(
+        self, maps: Maps, annotation: Annotation, config: TrainConfig, class_count: int
+    ) -> tuple[float, float]:
+        """Squared error of the heat maps, summed, per point."""
+        target = self.target(annotation, (maps.shape[1], maps.shape[2]), config, class_count)
+        error = (maps / np.float32(255) - target["heat"]) ** 2 * target["known"]
+        return float(error.sum(dtype=np.float64)), float(max(annotation.count, 1))
+
+    def score(
+        self, name: str, found: Points, truth: Annotation, decoding: PointDecoding, class_count: int
+    ) -> PointScore:
+        assert truth.points is not None
+        return PointScore(name, match_points(
+            truth.points, found.positions, decoding.radius, truth_classes=truth.classes, found_classes=found.classes,
+            area=truth.known,
+        ))  # fmt: skip
+
+    def summarize(self, scores: Sequence[PointScore]) -> dict[str, float]:
+        """F1, precision, recall at the radius; localisation error in pixels; mean absolute error of the count."""
+        return pool_points([score.matching for score in scores])
+
+    def report(self, scores: Sequence[PointScore], classes: Sequence[str]) -> dict[str, Any]:
+        return point_report({score.name: score.matching for score in scores}, classes)
+
+    def tune(
+        self, decoding: PointDecoding, validated: Sequence[tuple[Maps, Annotation]], class_count: int
+    ) -> PointDecoding:
+        """The threshold with the best F1; of several the middle one."""
+        low = replace(decoding, threshold=THRESHOLDS[0])
+        pairs = [(self.decode(maps, low), truth) for maps, truth in validated]
+        values = []
+        for threshold in THRESHOLDS:
+            scores = [self.score("", _above(found, threshold), truth, decoding, class_count) for found, truth in pairs]
+            values.append(self.summarize(scores)[self.headline])
+        best = [t for t, value in zip(THRESHOLDS, values, strict=True) if value >= max(values)]
+        return replace(decoding, threshold=best[len(best) // 2])
+
+    # ---- pictures
+
+    def draw(self, picture: NDArray[np.uint8], truth: Annotation | None, found: Points | None) -> NDArray[np.uint8]:
+        for points, color, arm in (
+            (truth.points if truth else None, TRUTH, 3), (found.positions if found else None, FOUND, 2)
+        ):  # fmt: skip
+            if points is not None:
+                _crosses(picture, points, color, arm)
+        return picture
+
+
+def _above(found: Points, threshold: float) -> Points:
+    keep = found.scores >= threshold
+    return Points(found.positions[keep], found.classes[keep], found.scores[keep])
+
+
+def _rows(found: Points, size: tuple[int, int] | None) -> list[tuple[tuple[float, float], int, float]]:
+    """((x, y) as files have them, class, score) of each point, inside the frame when its `size` is given."""
+    xy = found.positions[:, ::-1].astype(np.float64) + PIXEL_CENTRE
+    if size is not None:
+        xy = np.clip(xy, 0, [size[1], size[0]])
+    return [
+        ((float(x), float(y)), int(label), float(score))
+        for (x, y), label, score in zip(xy, found.classes, found.scores, strict=True)
+    ]
+
+
+def _crosses(picture: NDArray[np.uint8], points: NDArray[np.float32], color: tuple[int, int, int], arm: int) -> None:
+    height, width = picture.shape[:2]
+    for y, x in np.rint(points).astype(int):
+        if -arm <= y < height + arm and -arm <= x < width + arm:
+            if 0 <= y < height:
+                picture[y, max(x - arm, 0) : max(x + arm + 1, 0)] = color
+            if 0 <= x < width:
+                picture[max(y - arm, 0) : max(y + arm + 1, 0), x] = color

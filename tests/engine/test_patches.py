@@ -1,0 +1,150 @@
+"""What a network is shown: frames as arrays, and patches of them."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from engine_helpers import disks, labels_of, make_project, tiny_config
+from shapely.geometry import box
+
+from mia_tui.engine.config import TrainConfig
+from mia_tui.engine.inputs import Inputs, choose_channels
+from mia_tui.engine.loader import patches_of
+from mia_tui.engine.material import Material, prepare
+from mia_tui.engine.patches import Patches
+from mia_tui.engine.planes import PlaneCache
+from mia_tui.engine.tasks.task import IGNORED
+from mia_tui.errors import MiaError
+from mia_tui.imaging.image import open_ref
+from mia_tui.labeling.store import write_frame
+from mia_tui.project import Project
+
+
+def material_of(project: Project, config: TrainConfig) -> Material:
+    return prepare(project, config.model_copy(update={"validation": 0.0}))
+
+
+def patches_in(project: Project, config: TrainConfig, length: int) -> Patches:
+    return patches_of(material_of(project, config), config, len(project.classes), length)
+
+
+def test_patches_depend_on_seed_epoch_and_number_only(tmp_path) -> None:
+    project = make_project(tmp_path)
+    one, two = (patches_in(project, tiny_config(), 10) for _ in range(2))
+    later = [one[i]["image"] for i in range(6)][5]
+    assert torch.equal(later, two[5]["image"])
+    two.epoch = 1
+    assert not torch.equal(later, two[5]["image"])
+    item = one[0]
+    assert item["image"].shape == (1, 64, 64)
+    assert item["target"].shape == (64, 64)
+    assert 0 <= item["image"].min() <= item["image"].max() <= 1
+
+
+def test_objects_stay_on_their_pixels_under_augmentation(tmp_path) -> None:
+    project = make_project(tmp_path)
+    patches = patches_in(project, tiny_config(prefer_labelled=20), 40)
+    contrasts = []
+    for index in range(30):
+        item = patches[index]
+        cells = (item["target"] == 1).numpy()
+        if 20 < cells.sum() < cells.size - 20:
+            image = item["image"][0].numpy()
+            contrasts.append(image[cells].mean() - image[(item["target"] == 0).numpy()].mean())
+    assert len(contrasts) > 10
+    assert min(contrasts) > 0.1
+
+
+def test_images_smaller_than_a_patch_are_mirrored_and_nothing_is_learnt_there(tmp_path) -> None:
+    (tmp_path / "small").mkdir()
+    image, masks = disks(3, size=40, count=4)
+    tifffile.imwrite(tmp_path / "small" / "a.tif", image)
+    project = Project.create(tmp_path / "p", images=tmp_path / "small")
+    write_frame(project.labels_path("a.tif", "image"), labels_of(masks))
+    item = patches_in(project, tiny_config(augmentation="none"), 1)[0]
+    assert item["image"].shape == (1, 64, 64)
+    assert torch.equal(item["image"][0, :, 40:], item["image"][0, :, 16:40].flip(1))
+    assert (item["target"][40:] == IGNORED).all()
+    assert not (item["target"][:40, :40] == IGNORED).any()
+
+
+def test_annotated_area_masks_the_loss(tmp_path) -> None:
+    project = make_project(tmp_path, images=1)
+    frame = labels_of(disks(0)[1])
+    write_frame(project.labels_path("im0.tif", "image"), replace(frame, areas=(box(0, 0, 48, 96),)))
+    patches = patches_in(project, tiny_config(augmentation="none", patch_size=96), 1)
+    target, labels = patches[0]["target"].numpy(), disks(0)[1]
+    outside = np.zeros((96, 96), bool)
+    outside[:, 48:] = True
+    assert (target[outside & (labels == 0)] == IGNORED).all()
+    assert not (target[~outside] == IGNORED).any()
+
+
+def test_rare_classes_can_be_drawn_as_often_as_common_ones(tmp_path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image = np.zeros((400, 400), np.uint8)
+    tifffile.imwrite(folder / "a.tif", image)
+    masks = np.zeros((400, 400), np.uint16)
+    for number in range(1, 41):
+        y, x = divmod(number - 1, 8)
+        masks[20 + 70 * y : 30 + 70 * y, 20 + 48 * x : 30 + 48 * x] = number
+    project = Project.create(tmp_path / "p", images=folder, classes=["common", "rare"])
+    labels = labels_of(masks, "common")
+    rare = replace(labels.objects[40], label_class="rare")
+    write_frame(project.labels_path("a.tif", "image"), replace(labels, objects={**labels.objects, 40: rare}))
+    seen: Counter[float] = Counter()
+    for oversample in (0.0, 1.0):
+        config = tiny_config(augmentation="none", oversample=oversample, patch_size=32, touching="off")
+        patches = patches_in(project, config, 200)
+        seen[oversample] = sum(bool((patches[i]["target"] == 2).any()) for i in range(200))
+    assert seen[0.0] < 30
+    assert seen[1.0] > 80
+
+
+def test_grey_and_colour_are_mixed_and_oddities_named(tmp_path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "grey.tif", np.zeros((32, 32), np.uint8))
+    tifffile.imwrite(folder / "rgb.tif", np.zeros((32, 32, 3), np.uint8), photometric="rgb")
+    project = Project.create(tmp_path / "p", images=folder)
+    assert choose_channels(project, project.images(), None) == (3, None)
+    assert choose_channels(project, project.images(), None, "grey") == (1, None)
+    tifffile.imwrite(folder / "two.tif", np.zeros((2, 32, 32), np.uint16), imagej=True, metadata={"axes": "CYX"})
+    with pytest.raises(MiaError, match=r"two\.tif: 2"):
+        choose_channels(project, project.images(), None)
+    with pytest.raises(MiaError, match="neither"):
+        choose_channels(project, project.images(), None, "rgb")
+    assert choose_channels(project, project.images(), [0]) == (1, (0,))
+
+
+def test_neighbours_come_lowest_first_and_the_last_plane_is_repeated(tmp_path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    planes = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((4, 8, 8), np.uint8)
+    tifffile.imwrite(folder / "z.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    project = Project.create(tmp_path / "p", images=folder)
+    with open_ref(project, project.images()[0]) as image:
+        inputs = Inputs(1, None, neighbours=1)
+        assert inputs.channels == 3
+        assert [int(c[0, 0]) for c in inputs.read(image, "t0000z0002", "z")] == [1, 2, 3]
+        assert [int(c[0, 0]) for c in inputs.read(image, "t0000z0003", "z")] == [2, 3, 3]
+
+
+def test_with_little_memory_planes_come_from_the_disk_and_are_the_same(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MIA_TUI_CACHE", str(tmp_path / "cache"))
+    project = make_project(tmp_path)
+    config = tiny_config()
+    in_memory, on_disk = material_of(project, config), material_of(project, config.model_copy(update={"cache_gb": 0.0}))
+    for one, two in zip(in_memory.train, on_disk.train, strict=True):
+        assert isinstance(two.plane, np.memmap)
+        assert isinstance(two.annotation.labels, np.memmap)
+        np.testing.assert_array_equal(one.plane, two.plane)
+        np.testing.assert_array_equal(one.annotation.labels, two.annotation.labels)
+    assert in_memory.fingerprint() == on_disk.fingerprint()
+    limited = PlaneCache(1e-5)
+    kept = [limited.keep(np.ones(4000, np.uint8)) for _ in range(4)]
+    assert [isinstance(array, np.memmap) for array in kept] == [False, False, True, True]

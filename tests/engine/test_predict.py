@@ -1,0 +1,75 @@
+"""Prediction of frames and projects."""
+
+import numpy as np
+import pytest
+import tifffile
+from engine_helpers import Recorder, card, disks, make_project, new_run, tiny_config, tiny_network
+
+from mia_tui.engine.evaluate import evaluate_project
+from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.predict import predict_project
+from mia_tui.engine.predictor import Predictor
+from mia_tui.engine.train import Job, train
+from mia_tui.errors import MiaError
+from mia_tui.labeling.raster import label_image
+from mia_tui.labeling.store import read_frame
+from mia_tui.project import Project
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 200), (96, 96), (130, 65)])
+def test_prediction_of_any_size_is_the_same_bits_each_time(shape: tuple[int, int]) -> None:
+    plane = np.random.default_rng(1).integers(0, 1000, (1, *shape)).astype(np.uint16)
+    predictors = [Predictor(card(), tiny_network(3), device="cpu") for _ in range(2)]
+    found = [p.part(plane, Normalization().limits(plane)) for p in predictors]
+    assert found[0].found.labels.shape == shape
+    assert (found[0].maps == found[1].maps).all()
+    assert (found[0].found.labels == found[1].found.labels).all()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Project:
+    project = make_project(tmp_path_factory.mktemp("trained"), images=3, predict=2)
+    train(Job(project, tiny_config(encoder="mobilenet_v2", decoder_channels=None, epochs=3, steps_per_epoch=12,
+                                   batch_size=4, ema=0.8, learning_rate=5e-3),
+              new_run(project), "m", Recorder()))  # fmt: skip
+    return project
+
+
+def test_predictions_into_the_project_are_shapes_and_the_same_label_image(trained: Project) -> None:
+    summary = predict_project(trained, "m", device="cpu")
+    assert (summary.images, summary.frames, summary.failed) == (2, 2, {})
+    path = trained.prediction_path("m", "@predict/im0.tif", "image")
+    frame, raster = read_frame(path), tifffile.imread(path.with_suffix(".tif"))
+    assert frame is not None
+    assert len(frame.objects) == raster.max() > 0
+    assert (label_image(frame.objects.values(), raster.shape) == raster).all()
+    assert all(0 <= o.score <= 1 and o.source == "predicted" for o in frame.objects.values())
+    assert not (trained.folder / "labels" / "@predict").exists(), "a prediction never touches a label"
+
+
+def test_predictions_of_files_from_elsewhere(trained: Project, tmp_path) -> None:
+    stack = np.stack([disks(s)[0] for s in (7, 8)])
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "in" / "sub" / "movie.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    (tmp_path / "in" / "broken.tif").write_bytes(b"II*\0")
+    with pytest.raises(MiaError, match="--out"):
+        predict_project(trained, "m", images=[str(tmp_path / "in")], device="cpu")
+    summary = predict_project(
+        trained, "m", images=[str(tmp_path / "in")], out=tmp_path / "out", probabilities=True, device="cpu"
+    )
+    assert list(summary.failed) == ["broken.tif"]
+    assert tifffile.imread(tmp_path / "out" / "sub" / "movie.tif.tif").shape == (2, 96, 96)
+    chances = tifffile.imread(tmp_path / "out" / "sub" / "movie.tif.t0001z0000.probabilities.tif")
+    assert chances.shape == (3, 96, 96)
+    assert np.abs(chances.sum(0, dtype=int) - 255).max() <= 2
+
+
+def test_evaluate_knows_what_the_model_has_seen(trained: Project) -> None:
+    held = evaluate_project(trained, "m", split="val", device="cpu")
+    learnt = evaluate_project(trained, "m", split="train", device="cpu")
+    assert len(held["images"]) == 1
+    assert len(learnt["images"]) == 2
+    assert {i["image"] for i in held["images"]}.isdisjoint({i["image"] for i in learnt["images"]})
+    assert held["classes"]["pooled"]["classes"]["cell"]["iou"] > 0.3
+    with pytest.raises(MiaError, match="--split all"):
+        evaluate_project(trained, "m", split="new", device="cpu")
