@@ -1,0 +1,197 @@
+"""The flow field of labelled objects: heat spreads from the middle of each object, and the flow climbs towards it.
+
+Stringer et al. 2021, Nature Methods 18, 100-106 (Methods, "Auxiliary vector flow representation"): a source at the
+object's pixel nearest to the median of its coordinates; at each step every pixel takes the mean of the 3 x 3 pixels
+around it, and what is outside of the object stays at zero; the flow is the gradient, divided by its length.
+
+All objects spread at once: each gets a place of its own on a sheet, with a free pixel around, so that touching objects
+cannot mix and one filter call is a step of all of them. The number of steps is the height plus the width of the
+bounding box, half of what the paper's implementation takes: on real cells the flow differs by 1 to 4 degrees in the
+mean. Long thin and bent objects, of which pixels are still cold then, get more.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+STEPS = 16
+"""Steps are rounded up to a multiple of this, so that objects of about one size stop together."""
+
+FAINT = 1e-30
+"""Heat below this says nothing in single precision."""
+
+ATTEMPTS: tuple[tuple[int, type[np.floating[Any]]], ...] = ((1, np.float32), (2, np.float64), (8, np.float64))
+"""Steps (times height + width) and precision, one after the other for the objects that still have faint pixels."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels in order of their objects: object i has those from `start[i]` to `start[i + 1]`."""
+
+    y: Ints
+    x: Ints
+    owner: Ints
+    start: Ints
+
+    @property
+    def first(self) -> Ints:
+        return self.start[:-1]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Where the pixels lie on the sheet, the mask there, and by object its number of steps and its first row."""
+
+    y: Ints
+    x: Ints
+    mask: Floats
+    steps: Ints
+    row: Ints
+
+
+def group(ids: NDArray[np.integer[Any]], y: Ints, x: Ints) -> tuple[Pixels, Ints]:
+    """Pixels grouped by id, and the order that does it (`y[order]` is `Pixels.y`)."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ids) else np.empty(0, np.int64)
+    start = np.append(first, len(ids))
+    owner = np.repeat(np.arange(len(first)), np.diff(start))
+    return Pixels(y[order], x[order], owner, start), order
+
+
+def flow(pixels: Pixels) -> NDArray[np.float32]:
+    """Unit vectors (dy, dx) at each pixel towards the middle of its object.
+
+    Where the heat has no slope (another part of an object in pieces, a saddle) the vector points straight to the
+    source; at the source itself it may be zero.
+
+    Returns
+    -------
+    (2, N) float32
+    """
+    if not len(pixels.y):
+        return np.zeros((2, 0), np.float32)
+    source, middle = _sources(pixels)
+    slope = np.zeros((2, len(pixels.y)), np.float32)
+    is_source = np.zeros(len(pixels.y), bool)
+    is_source[source] = True
+    todo = np.arange(len(pixels.y))
+    for effort, precision in ATTEMPTS:
+        some, _ = group(pixels.owner[todo], pixels.y[todo], pixels.x[todo])
+        slope[:, todo], faint = _slope(some, np.flatnonzero(is_source[todo]), effort, precision)
+        todo = todo[faint[some.owner]]
+        if not len(todo):
+            break
+    length = np.hypot(slope[0], slope[1])
+    straight = middle[:, pixels.owner] - np.stack([pixels.y, pixels.x])
+    slope = np.where(length > 0, slope, straight)
+    length = np.where(length > 0, length, np.hypot(straight[0], straight[1]))
+    return (slope / np.where(length > 1e-6, length, np.inf)).astype(np.float32)
+
+
+def _slope(
+    pixels: Pixels, source: Ints, effort: int, precision: type[np.floating[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(2, N) direction of the slope of the heat, the larger part 1, or 0 where there is none; which objects are faint.
+
+    An object is faint if pixels that are joined to its source have next to no heat.
+    """
+    sheet = _lay_out(pixels, effort, precision)
+    heat, y, x = _spread(sheet, source, pixels.owner[source]), sheet.y, sheet.x
+    warmth = heat[y, x]
+    slope = np.stack([heat[y + 1, x] - heat[y - 1, x], heat[y, x + 1] - heat[y, x - 1]])
+    largest = np.abs(slope).max(0)
+    tiny = FAINT if precision is np.float32 else np.finfo(precision).tiny
+    clear = (largest > 1e-5 * warmth) & (largest > tiny)
+    slope = np.where(clear, slope, 0) / np.where(clear, largest, 1)
+    faint = np.zeros(len(pixels.first), bool)
+    cold = np.flatnonzero(warmth < tiny)
+    if len(cold):
+        count, parts = cv2.connectedComponents((sheet.mask > 0).astype(np.uint8), connectivity=8)
+        heated = np.zeros(count, bool)
+        heated[parts[y[source], x[source]]] = True
+        faint[pixels.owner[cold[heated[parts[y[cold], x[cold]]]]]] = True
+    return slope.astype(np.float32), faint
+
+
+def _sources(pixels: Pixels) -> tuple[Ints, NDArray[np.float64]]:
+    """Which pixels are sources, and (2, objects) the mean place of the sources of each object.
+
+    The source is the pixel of the object that is nearest to the median of its coordinates; several if they are equally
+    near, so that a mirrored object has the mirrored flow.
+    """
+    distance = (pixels.y - _median(pixels, pixels.y)[pixels.owner]) ** 2
+    distance += (pixels.x - _median(pixels, pixels.x)[pixels.owner]) ** 2
+    nearest = np.minimum.reduceat(distance, pixels.first)
+    source = np.flatnonzero(distance == nearest[pixels.owner])
+    owner = pixels.owner[source]
+    number = np.bincount(owner)
+    middle = np.stack([np.bincount(owner, places[source]) / number for places in (pixels.y, pixels.x)])
+    return source, middle
+
+
+def _median(pixels: Pixels, values: Ints) -> NDArray[np.float64]:
+    span = int(values.max()) + 1
+    ordered = np.sort(pixels.owner * span + values) % span
+    size = np.diff(pixels.start)
+    median: NDArray[np.float64] = (ordered[pixels.first + (size - 1) // 2] + ordered[pixels.first + size // 2]) / 2
+    return median
+
+
+def _lay_out(pixels: Pixels, effort: int, precision: type[np.floating[Any]]) -> _Sheet:
+    """A sheet with every object apart, those that need most steps on top."""
+    top, left = np.minimum.reduceat(pixels.y, pixels.first), np.minimum.reduceat(pixels.x, pixels.first)
+    height = np.maximum.reduceat(pixels.y, pixels.first) - top + 1
+    width = np.maximum.reduceat(pixels.x, pixels.first) - left + 1
+    steps = -(-effort * (height + width) // STEPS) * STEPS
+    place, shape = _shelves(height, width, steps)
+    y = pixels.y + (place[0] - top)[pixels.owner]
+    x = pixels.x + (place[1] - left)[pixels.owner]
+    mask = np.zeros(shape, precision)
+    mask[y, x] = 1
+    return _Sheet(y, x, mask, steps, place[0])
+
+
+def _shelves(height: Ints, width: Ints, steps: Ints) -> tuple[Ints, tuple[int, int]]:
+    """(2, objects) top left corners of boxes put side by side on shelves, most steps first; shape of the sheet.
+
+    A shelf holds boxes of one number of steps only.
+    """
+    room = max(int(width.max()) + 2, int(np.sqrt(((height + 1) * (width + 1)).sum())) + 2)
+    place = np.zeros((2, len(height)), np.int64)
+    row, column, tall, before = 1, 1, 0, -1
+    order = np.lexsort((-height, -steps))
+    for index, h, w, n in zip(order.tolist(), *(v[order].tolist() for v in (height, width, steps)), strict=True):
+        if n != before or column + w + 1 > room:
+            row, column, tall, before = row + tall + (tall > 0), 1, 0, n
+        place[:, index] = row, column
+        column, tall = column + w + 1, max(tall, h)
+    return place, (row + tall + 1, room)
+
+
+def _spread(sheet: _Sheet, source: Ints, owner: Ints) -> Floats:
+    """Heat of the sheet after each object's number of steps. Each object gets 1 at a step, shared by its sources."""
+    heat, spread = np.zeros_like(sheet.mask), np.empty_like(sheet.mask)
+    place = sheet.y[source] * heat.shape[1] + sheet.x[source]
+    weight = (1 / np.bincount(owner)[owner]).astype(heat.dtype)
+    third = np.full(3, 1 / 3)
+    done = 0
+    for stop in np.unique(sheet.steps).tolist():
+        # Objects that are ready lie below: only the rows of the others go on.
+        rows = min(sheet.row[sheet.steps < stop].tolist(), default=len(heat))
+        now, then, inside = heat[:rows], spread[:rows], sheet.mask[:rows]
+        going = sheet.steps[owner] >= stop
+        index, gain = place[going], weight[going]
+        for _ in range(stop - done):
+            now.ravel()[index] += gain
+            # Not a box filter: its running sums would drown the faint heat far from the source.
+            cv2.sepFilter2D(now, -1, third, third, dst=then)
+            np.multiply(then, inside, out=now)
+        done = stop
+    return heat
