@@ -9,7 +9,7 @@ from engine_helpers import card, tiny_network
 from mia_tui.engine.bundle import load_model, save_model
 from mia_tui.engine.inputs import Inputs
 from mia_tui.engine.normalize import Normalization
-from mia_tui.engine.separation.border import BorderOptions
+from mia_tui.engine.separation.border import Options
 from mia_tui.engine.tasks.classification import NoDecoding
 from mia_tui.engine.tasks.detection import PointDecoding
 from mia_tui.engine.tasks.segmentation import Decoding
@@ -41,7 +41,7 @@ def test_damaged_models_are_named(tmp_path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"decoding": Decoding("border", 7, BorderOptions(0.4, 0.6, 3, 0.2))},
+        {"decoding": Decoding("border", 7, Options(0.4, 0.6, 3, 0.2))},
         {"decoding": Decoding("off", 7)},
         {"task": "detection", "decoding": PointDecoding(0.4, 3.0, 5.0)},
         {"task": "classification", "decoding": NoDecoding(), "image_size": 96},
@@ -68,4 +68,4 @@ def test_model_files_of_the_first_version_still_load(tmp_path) -> None:
     loaded, _ = load_model(tmp_path / "m")
     assert loaded.inputs == Inputs(1)
     assert loaded.normalization == Normalization()
-    assert loaded.decoding == Decoding("border", 10, BorderOptions())
+    assert loaded.decoding == Decoding("border", 10, Options())

@@ -6,7 +6,7 @@ from engine_helpers import disks
 
 from mia_tui.analysis.matching import match
 from mia_tui.engine.config import make_config
-from mia_tui.engine.separation.border import BorderOptions, border_weights, rim_distance
+from mia_tui.engine.separation.border import Options, border_weights, rim_distance
 from mia_tui.engine.tasks.segmentation import Decoding, Objects, SegmentationTask, paint, smallest_size
 from mia_tui.engine.tasks.task import IGNORED, Annotation, quantize
 from mia_tui.simulate import simulate
@@ -21,7 +21,7 @@ def target_of(labels: np.ndarray, classes: list[int], touching: str = "border", 
 
 
 def decode(maps: np.ndarray, touching: str = "border", min_size: int = 10, **options: float) -> Objects:
-    return TASK.decode(maps, Decoding(touching, min_size, BorderOptions(**options) if options else None))
+    return TASK.decode(maps, Decoding(touching, min_size, Options(**options) if options else None))
 
 
 def one_hot(target: np.ndarray, channels: int) -> np.ndarray:

@@ -4,7 +4,6 @@ The recipe of the paper's Huh7 result (Koerber 2023, three classes with a 3 px b
 their insides into the border.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
+
+from mia_tui.engine.separation.basins import blocks
 
 THIN = 0.4
 """The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
@@ -25,7 +26,7 @@ BAND = 1024
 
 
 @dataclass(frozen=True)
-class BorderOptions:
+class Options:
     """How objects grow from their insides.
 
     `foreground` and `inside` are thresholds of probability (0..1); an object needs an inside of `min_seed` pixels.
@@ -99,7 +100,7 @@ def border_weights(instances: NDArray[np.integer[Any]], w0: float, sigma: float)
     return np.where(instances > 0, 1, weights).astype(np.float32)
 
 
-def separate(inside: NDArray[np.uint8], foreground: NDArray[np.uint8], options: BorderOptions) -> NDArray[np.int32]:
+def separate(inside: NDArray[np.uint8], foreground: NDArray[np.uint8], options: Options) -> NDArray[np.int32]:
     """Label image from quantised probabilities (Y, X): a watershed from the insides, band by band, so that memory stays that of the image.
 
     Two insides that the network left joined still come apart where they are waisted: the seeds are the deepest points
@@ -135,7 +136,7 @@ def _fill_single(labels: NDArray[np.int32], clumps: NDArray[np.int32]) -> NDArra
     return seeds > 1
 
 
-def _depths(inside: NDArray[np.uint8], options: BorderOptions) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _depths(inside: NDArray[np.uint8], options: Options) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Smoothed distance to the outline within the insides, and a numbered seed at each of its maxima."""
     core = (inside > 255 * options.inside).astype(np.uint8)
     _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
@@ -184,10 +185,3 @@ def _passes(basins: NDArray[np.int32], depth: NDArray[np.float32]) -> list[tuple
     np.maximum.at(best, index.ravel(), np.concatenate(heights))
     listed = zip(best.tolist(), found[0].tolist(), found[1].tolist(), strict=True)
     return [(height, one, two) for height, one, two in listed if height > 0]
-
-
-def blocks(image: NDArray[Any]) -> Iterator[slice]:
-    """Slices of rows: a whole large image at once would need eight bytes a pixel for each sum."""
-    return (slice(row, row + 512) for row in range(0, len(image), 512))
-
-

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia_tui.engine.separation.basins import NOWHERE, ascend, blocks, drop_small, fill_holes, merge, renumber
-from mia_tui.engine.tasks.segmentation import rim_distance
+from mia_tui.engine.separation.border import rim_distance
 
 CHANNELS = 1
 

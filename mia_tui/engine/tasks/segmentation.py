@@ -22,9 +22,8 @@ from mia_tui.engine.config import TrainConfig, loss_of
 from mia_tui.engine.losses.pixel import pixel_loss
 from mia_tui.engine.losses.regression import FLOW_SCALE, distance_loss, flow_loss
 from mia_tui.engine.separation import border, distance, flow
-from mia_tui.engine.separation.border import BorderOptions, blocks, border_mask, border_weights, rim_distance
-from mia_tui.engine.separation.distance import DistanceOptions
-from mia_tui.engine.separation.flow import FlowOptions
+from mia_tui.engine.separation.basins import blocks
+from mia_tui.engine.separation.border import border_mask, border_weights, rim_distance
 from mia_tui.engine.tasks.files import narrow, write_tiff
 from mia_tui.engine.tasks.task import FOUND, IGNORED, TRUTH, Annotation, Batch, Maps, Task, class_numbers
 from mia_tui.labeling.objects import FrameLabels, LabelObject
@@ -34,8 +33,8 @@ from mia_tui.project import LabelClass
 EXTRA = {"border": 0, "off": 0, "distance": distance.CHANNELS, "flow": flow.CHANNELS}
 """Output channels behind the classes."""
 
-Options = BorderOptions | DistanceOptions | FlowOptions
-OPTIONS: dict[str, type[Any]] = {"border": BorderOptions, "distance": DistanceOptions, "flow": FlowOptions}
+Options = border.Options | distance.Options | flow.Options
+OPTIONS: dict[str, type[Any]] = {"border": border.Options, "distance": distance.Options, "flow": flow.Options}
 
 
 @dataclass(frozen=True)

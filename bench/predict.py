@@ -16,10 +16,10 @@ import torch
 from _output import show
 
 from mia_tui.engine.bundle import ModelCard
-from mia_tui.engine.data import Channels
-from mia_tui.engine.networks import NetworkSpec, build_network, make_spec
+from mia_tui.engine.inputs import Inputs
+from mia_tui.engine.networks import LIGHT_DECODER, NetworkSpec, build_network
 from mia_tui.engine.normalize import Normalization
-from mia_tui.engine.predict import Predictor
+from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.tasks.segmentation import Decoding
 from mia_tui.engine.tiling import Tiling
 from mia_tui.simulate import simulate
@@ -29,7 +29,7 @@ ROUNDS = 2
 
 def predictor(spec: NetworkSpec) -> Predictor:
     torch.manual_seed(0)
-    card = ModelCard("segmentation", (("cell", "#56B4E9"),), spec, Channels(1), Normalization(), Decoding(), Tiling())
+    card = ModelCard("segmentation", (("cell", "#56B4E9"),), spec, Inputs(1), Normalization(), Decoding(), Tiling())
     return Predictor(card, build_network(spec), device="cpu")
 
 
@@ -42,7 +42,7 @@ def field(side: int) -> np.ndarray:
 
 
 def main() -> None:
-    ours = predictor(make_spec("Unet", "resnet18", 1, 3, None))
+    ours = predictor(NetworkSpec("Unet", "resnet18", 1, 3, LIGHT_DECODER))
     # a network with random weights finds nothing; this one sees the cells, so that objects are decoded as in earnest
     plane = field(4096)
     tiling, counted = ours.card.tiling, []
@@ -52,7 +52,8 @@ def main() -> None:
     teach(ours)
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        found = ours.frame(plane, rgb=False, name="bench", progress=lambda done, total: counted.append(total))
+        limits = ours.card.normalization.limits(plane)
+        found = ours.find(plane, limits, lambda done, total: counted.append(total)).found
         speeds["ours"].append(counted[-1] / (time.perf_counter() - began))
         speeds["bare"].append(bare_tiles(ours.network.model, batch, counted[-1] // tiling.batch))
     best = {name: max(values) for name, values in speeds.items()}
@@ -62,7 +63,7 @@ def main() -> None:
     show(
         "predict_large",
         {"bare tiles/s": best["bare"], "ours tiles/s": best["ours"], "ours / bare": best["ours"] / best["bare"],
-         "tiles": counted[-1], "objects": len(found.objects.scores) - 1, "10k x 10k peak MB": megabytes},
+         "tiles": counted[-1], "objects": len(found.scores) - 1, "10k x 10k peak MB": megabytes},
         goal="ratio at least 0.9, memory under 4000 MB",
     )  # fmt: skip
 
@@ -70,15 +71,15 @@ def main() -> None:
 def teach(ours: Predictor) -> None:
     """Replace the answer (not the work) of the network by a threshold on the image, so that there are objects."""
     network = ours.network
-    compute = network._probability
+    compute = network.answer
 
-    def probability(tensor: torch.Tensor) -> torch.Tensor:
-        out = compute(tensor)
+    def answer(tensor: torch.Tensor) -> torch.Tensor:
+        out = compute(tensor).clone()
         inside = (tensor[:, 0] > 0.35).float()
         out[:, 0], out[:, 1], out[:, 2] = 1 - inside, inside, 0
         return out
 
-    network._probability = probability  # type: ignore[method-assign]
+    network.answer = answer  # type: ignore[method-assign]
 
 
 def bare_tiles(model: torch.nn.Module, batch: torch.Tensor, times: int) -> float:
@@ -92,11 +93,11 @@ def bare_tiles(model: torch.nn.Module, batch: torch.Tensor, times: int) -> float
 
 def memory() -> None:
     """Predict 10,000 x 10,000 pixels and print the peak resident memory in MB."""
-    small = predictor(make_spec("Unet", "tu-mobilenetv3_small_050", 1, 3, [16, 8, 8, 8, 8]))
+    small = predictor(NetworkSpec("Unet", "tu-mobilenetv3_small_050", 1, 3, (16, 8, 8, 8, 8)))
     teach(small)
     plane = field(10_000)
-    found = small.frame(plane, rgb=False, name="bench")
-    assert found.objects.labels.max() > 1000
+    found = small.find(plane, small.card.normalization.limits(plane)).found
+    assert found.labels.max() > 1000
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
