@@ -113,7 +113,8 @@ def scaled_labels(labels: FrameLabels, shape: tuple[int, int]) -> FrameLabels:
 def fit_normalization(
     config: TrainConfig, frames: Sequence[TrainingFrame], statistics: tuple[Sequence[float], Sequence[float]]
 ) -> Normalization:
-    """The normalisation that the settings ask for; `statistics` are ImageNet's mean and standard deviation (RGB).
+    """The normalisation that the settings ask for; `statistics` are ImageNet's mean and standard deviation of each
+    input channel.
 
     With normalization=dataset the percentiles are those of the values of all training frames together.
     """
@@ -125,17 +126,8 @@ def fit_normalization(
         limits = [np.percentile(values, [low, high]) if values.size else (0.0, 1.0) for values in pooled]
         return replace(plain, fixed=tuple((float(a), float(b)) for a, b in limits))
     if kind == "imagenet":
-        count = len(frames[0].plane)
-        mean, std = (_for_channels(values, count) for values in statistics)
-        return replace(plain, mean=mean, std=std)
+        return replace(plain, mean=tuple(statistics[0]), std=tuple(statistics[1]))
     return plain
-
-
-def _for_channels(values: Sequence[float], count: int) -> tuple[float, ...]:
-    """RGB statistics for any number of channels: the same for three, else their mean for each."""
-    if count % 3 == 0:
-        return tuple(float(v) for v in values)
-    return (float(np.mean(values)),)
 
 
 def with_limits(frames: Sequence[TrainingFrame], normalization: Normalization) -> list[TrainingFrame]:

@@ -7,6 +7,9 @@ DETECTION_LOSSES = ("mse", "mae", "msle", "rmse", "focal")
 CLASSIFICATION_LOSSES = ("cross_entropy", "focal", "kl")
 
 
+LOSSES = {"segmentation": SEGMENTATION_LOSSES, "detection": DETECTION_LOSSES, "classification": CLASSIFICATION_LOSSES}
+
+
 def parse_loss(text: str, known: Collection[str]) -> tuple[tuple[str, float], ...]:
     terms = []
     for part in text.split("+"):

@@ -11,7 +11,7 @@ from mia_tui.engine.config import TrainConfig, check_for_task, class_weights_of
 from mia_tui.engine.data import TrainingFrame, fit_normalization, load_frames, with_limits
 from mia_tui.engine.inputs import Inputs, choose_channels
 from mia_tui.engine.losses.class_weights import auto_weights
-from mia_tui.engine.networks import NetworkSpec, make_spec
+from mia_tui.engine.networks import CLASSIFIER, NetworkSpec, check_image_size, make_spec
 from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.planes import PlaneCache
 from mia_tui.engine.splits import Frame, labelled_frames, split_frames
@@ -67,9 +67,7 @@ def prepare(project: Project, config: TrainConfig) -> Material:
     train = load_frames(project, train_frames, task, inputs, config, cache)
     validation = load_frames(project, held, task, inputs, config, cache)
     _check_labels(task, train, len(project.classes))
-    spec = make_spec(
-        task.name, config, in_channels=inputs.channels, out_channels=task.outputs(config, len(project.classes))
-    )
+    spec = spec_of(task, config, inputs, len(project.classes))
     normalization = fit_normalization(config, train, input_statistics(spec))
     return Material(
         task, with_limits(train, normalization), with_limits(validation, normalization), inputs, normalization, spec,
@@ -91,6 +89,23 @@ def choose_inputs(project: Project, frames: Sequence[Frame], config: TrainConfig
     if config.augment_stain and not rgb:
         raise MiaError("augment_stain changes the stains of RGB images, but these are not RGB. Leave it empty.")
     return Inputs(count, chosen, config.neighbours, config.downscale), rgb
+
+
+def spec_of(task: Task, config: TrainConfig, inputs: Inputs, class_count: int) -> NetworkSpec:
+    """The network that the settings ask for, which takes images of the size of the patches.
+
+    Raises
+    ------
+    MiaError
+        When it does not.
+    """
+    size = config.patch_size if task.dense else config.image_size
+    spec = make_spec(
+        config.architecture if task.dense else CLASSIFIER, config.encoder, inputs.channels,
+        task.outputs(config, class_count), config.decoder_channels, image_size=size, dropout=config.dropout,
+    )  # fmt: skip
+    check_image_size(spec, size, size)
+    return spec
 
 
 def _check_labels(task: Task, frames: Sequence[TrainingFrame], class_count: int) -> None:

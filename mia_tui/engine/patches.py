@@ -63,7 +63,7 @@ class Patches(torch.utils.data.Dataset[Item]):
         image = self.normalization.finish(sample.image.transpose(2, 0, 1))
         target = self.task.target(annotation, (self.size, self.size), self.config, self.class_count)
         arrays = {"image": image, **target}
-        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        return {name: torch.from_numpy(np.asarray(array, order="C")) for name, array in arrays.items()}
 
     def sample(self, index: int) -> tuple[Sample, Annotation]:
         """The augmented patch as it is before the last step of normalisation, and what is on it."""

@@ -25,8 +25,10 @@ def first_weights(project: Project, config: TrainConfig, spec: NetworkSpec) -> t
     if config.start_from:
         return model, _keep(project, config.start_from, spec, model)
     if config.encoder_weights:
-        model = load_encoder_weights(spec, config.encoder_weights, model, folders=[project.folder / "weights"])
-        return model, f"encoder starts with {config.encoder_weights}"
+        said: list[str] = []
+        folders = [project.folder / "weights"]
+        model = load_encoder_weights(spec, config.encoder_weights, model, folders=folders, say=said.append)
+        return model, " ".join(said)
     return model, ""
 
 

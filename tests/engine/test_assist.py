@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
 from scipy import ndimage
-from test_models_and_prediction import card, tiny_network
+from engine_helpers import card, tiny_network
 from torch.nn import functional
 from torchvision.models import vgg16
 
@@ -49,6 +49,7 @@ from mia_tui.engine.assist.trained import Trained
 from mia_tui.engine.bundle import save_model
 from mia_tui.engine.networks import NetworkSpec
 from mia_tui.engine.predict import Predictor
+from mia_tui.engine.separation.border import Options
 from mia_tui.engine.tasks.segmentation import Decoding
 from mia_tui.engine.tiling import Tiling
 from mia_tui.errors import MiaError
@@ -578,7 +579,7 @@ def trained():
     tiles = Tiling(96, 32, 4)
     return Trained(
         Predictor(
-            card(network=spec, decoding=Decoding(waist=0.1, min_size=20), tiling=tiles), ByBrightness(), device="cpu"
+            card(network=spec, decoding=Decoding(min_size=20, options=Options(waist=0.1)), tiling=tiles), ByBrightness(), device="cpu"
         )
     )
 

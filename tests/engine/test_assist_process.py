@@ -22,7 +22,7 @@ import torch
 from assist_models import disc
 from engine_helpers import make_project
 from test_assist import tiny_sam
-from test_models_and_prediction import card, tiny_network
+from engine_helpers import card, tiny_network
 
 from mia_tui.engine.assist.messages import (
     AssistRequest,

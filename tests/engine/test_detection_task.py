@@ -112,20 +112,22 @@ def trained(tmp_path_factory) -> Project:
         labels = FrameLabels.of(
             96, 96, [LabelObject(n, shapely.Point(x, y), name) for n, (x, y, name) in enumerate(rows, 1)]
         )
-        write_frame(project.labels_path(key, "image"), labels)
+        if split == "train":
+            write_frame(project.labels_path(key, "image"), labels)
     config = make_config({
         "encoder": "mobilenet_v2", "patch_size": 64, "batch_size": 4, "steps_per_epoch": 25, "epochs": 4, "ema": 0.9,
         "threads": 1, "device": "cpu", "validation_images": ["im2.tif"], "point_size": 5, "learning_rate": 5e-3,
         "augmentation": "none", "match_radius": 3,
     })  # fmt: skip
     train(Job(project, config, new_run(project), "spots", Recorder()))
+    write_frame(project.labels_path(key, "image"), labels)  # of the last image, which is to be predicted
     return project
 
 
 def test_spots_are_found_with_their_class(trained: Project) -> None:
     report = evaluate_project(trained, "spots", split="new", device="cpu")
     assert report["pooled"]["f1"] > 0.7
-    assert report["pooled"]["localization"] < 1.5
+    assert report["pooled"]["mean_distance"] < 1.5
 
 
 def test_predicted_points_as_shapes_and_as_tables(trained: Project, tmp_path) -> None:

@@ -12,7 +12,7 @@ import shapely
 import torch
 from numpy.typing import NDArray
 
-from mia_tui.analysis.points import PointMatching, match_points, pool_points, point_report
+from mia_tui.analysis.points import FrameMatching, ScoredPoints, best_threshold, match_classes, point_report, pool
 from mia_tui.engine.config import TrainConfig, loss_of
 from mia_tui.engine.heatmaps import Points, find_points, gaussian_targets
 from mia_tui.engine.losses.heatmap import heatmap_loss
@@ -43,7 +43,7 @@ class PointScore:
     """How the points of one frame were found."""
 
     name: str
-    matching: PointMatching
+    matching: FrameMatching
 
 
 class DetectionTask(Task):
@@ -148,30 +148,34 @@ class DetectionTask(Task):
         self, name: str, found: Points, truth: Annotation, decoding: PointDecoding, class_count: int
     ) -> PointScore:
         assert truth.points is not None
-        return PointScore(name, match_points(
-            truth.points, found.positions, decoding.radius, truth_classes=truth.classes, found_classes=found.classes,
-            area=truth.known,
+        true_names, found_names = ([str(number) for number in classes] for classes in (truth.classes, found.classes))
+        return PointScore(name, match_classes(
+            truth.points, true_names, found.positions, found_names, decoding.radius, area=truth.known
         ))  # fmt: skip
 
     def summarize(self, scores: Sequence[PointScore]) -> dict[str, float]:
         """F1, precision, recall at the radius; localisation error in pixels; mean absolute error of the count."""
-        return pool_points([score.matching for score in scores])
+        total = pool(score.matching.right_class for score in scores)
+        values = {
+            "f1": total.f1, "precision": total.precision, "recall": total.recall,
+            "localization": total.mean_distance, "count_mae": total.count_mae,
+        }  # fmt: skip
+        return {name: value for name, value in values.items() if value is not None}
 
     def report(self, scores: Sequence[PointScore], classes: Sequence[str]) -> dict[str, Any]:
-        return point_report({score.name: score.matching for score in scores}, classes)
+        return point_report({score.name: _named(score.matching, classes) for score in scores})
 
     def tune(
         self, decoding: PointDecoding, validated: Sequence[tuple[Maps, Annotation]], class_count: int
     ) -> PointDecoding:
         """The threshold with the best F1; of several the middle one."""
         low = replace(decoding, threshold=THRESHOLDS[0])
-        pairs = [(self.decode(maps, low), truth) for maps, truth in validated]
-        values = []
-        for threshold in THRESHOLDS:
-            scores = [self.score("", _above(found, threshold), truth, decoding, class_count) for found, truth in pairs]
-            values.append(self.summarize(scores)[self.headline])
-        best = [t for t, value in zip(THRESHOLDS, values, strict=True) if value >= max(values)]
-        return replace(decoding, threshold=best[len(best) // 2])
+        frames = []
+        for maps, truth in validated:
+            found = self.decode(maps, low)
+            assert truth.points is not None
+            frames.append(ScoredPoints(truth.points, found.positions, found.scores, truth.known))
+        return replace(decoding, threshold=best_threshold(frames, decoding.radius, THRESHOLDS)[0])
 
     # ---- pictures
 
@@ -184,9 +188,9 @@ class DetectionTask(Task):
         return picture
 
 
-def _above(found: Points, threshold: float) -> Points:
-    keep = found.scores >= threshold
-    return Points(found.positions[keep], found.classes[keep], found.scores[keep])
+def _named(matching: FrameMatching, classes: Sequence[str]) -> FrameMatching:
+    """The classes by their names in place of their numbers."""
+    return replace(matching, by_class={classes[int(number) - 1]: own for number, own in matching.by_class.items()})
 
 
 def _rows(found: Points, size: tuple[int, int] | None) -> list[tuple[tuple[float, float], int, float]]:

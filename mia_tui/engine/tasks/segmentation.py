@@ -6,7 +6,7 @@ touching objects fuse.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +33,21 @@ from mia_tui.project import LabelClass
 EXTRA = {"border": 0, "off": 0, "distance": distance.CHANNELS, "flow": flow.CHANNELS}
 """Output channels behind the classes."""
 
-Options = border.Options | distance.Options | flow.Options
 OPTIONS: dict[str, type[Any]] = {"border": border.Options, "distance": distance.Options, "flow": flow.Options}
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How maps become objects: the way touching ones are parted, its options (None with "off"), and the smallest area
-    in pixels to believe in."""
+    """How maps become objects: the way touching ones are parted, the smallest area in pixels to believe in, and the
+    options of the way (its defaults when none are given; None with "off")."""
 
     touching: str = "border"
     min_size: int = 10
-    options: Options | None = None
+    options: Any = None
 
-    @property
-    def way(self) -> Any:
-        """The options, or the defaults of this way."""
-        return self.options or OPTIONS[self.touching]()
+    def __post_init__(self) -> None:
+        if self.options is None and self.touching != "off":
+            object.__setattr__(self, "options", OPTIONS[self.touching]())
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,6 @@ class SegmentationTask(Task):
         if options is None or touching == "off":
             return Decoding(touching, size)
         return Decoding(touching, size, OPTIONS[touching](**options))
-
-    def decoding_to_json(self, decoding: Decoding) -> dict[str, Any]:
-        options = None if decoding.touching == "off" else asdict(decoding.way)
-        return {"touching": decoding.touching, "min_size": decoding.min_size, "options": options}
 
     def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
         target = paint(annotation, config, class_count)
@@ -170,10 +164,10 @@ class SegmentationTask(Task):
         if decoding.touching == "off":
             labels = _components(maps)
         elif decoding.touching == "border":
-            labels = border.separate(_sum(classes), foreground, decoding.way)
+            labels = border.separate(_sum(classes), foreground, decoding.options)
         else:
             way = {"distance": distance, "flow": flow}[decoding.touching]
-            labels = way.separate(maps[len(maps) - extra :], foreground, decoding.way)
+            labels = way.separate(maps[len(maps) - extra :], foreground, decoding.options)
         return _describe(labels, classes, foreground, decoding.min_size)
 
     def count(self, found: Objects) -> int:
