@@ -3,8 +3,7 @@
 Free of torch and albumentations, so that the form and the command line can use it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from mia_tui.errors import MiaError
 
@@ -96,16 +95,6 @@ class Strengths:
                 wrong.append(f"  {field.name} is {value}, but goes from {low:g} to {high:g}: {HELP[field.name]}")
         if wrong:
             raise MiaError("the augmentation is not right:\n" + "\n".join(wrong))
-
-
-    def scaled(self, factor: float) -> "Strengths":
-        """Every strength times `factor`, within the bounds."""
-        return self.replaced({field.name: getattr(self, field.name) * factor for field in fields(self)})
-
-    def replaced(self, values: Mapping[str, float]) -> "Strengths":
-        """Other strengths for some switches, cut to the bounds."""
-        cut = {name: min(max(value, BOUNDS[name][0]), BOUNDS[name][1]) for name, value in values.items()}
-        return replace(self, **cut)
 
 
 PRESETS: dict[str, Strengths] = {
