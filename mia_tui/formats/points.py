@@ -4,11 +4,7 @@
 `x` are pixels in the coordinates of all labels: (0, 0) is the corner of the top-left pixel, (0.5, 0.5) its centre.
 """
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import shapely
@@ -21,7 +17,7 @@ from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.objects import LabelObject
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import ImageRef, Project
-from mia_tui.storage import write_bytes
+from mia_tui.written_table import WrittenTable, read_written, write_written
 
 FILE_NAME = "points.csv"
 COLUMNS = ("image", "frame", "y", "x", "class", "score", "id")
@@ -84,14 +80,6 @@ def import_points(project: Project, source: Path, *, split: str = "train", repla
     return report.finish(replace)
 
 
-@dataclass(frozen=True)
-class _Table:
-    path: Path
-    columns: tuple[str, ...]
-    rows: list[dict[str, str]]
-    decimal: str
-
-
 def _tables(source: Path) -> list[Path]:
     if not source.exists():
         raise MiaError(f"{source} does not exist. Give the CSV file to import, or a folder of them.")
@@ -101,35 +89,8 @@ def _tables(source: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path) -> _Table:
-    """A table with the names of its columns in small letters.
-
-    Raises
-    ------
-    MiaError
-        When it is no table, or its y or x is missing.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise MiaError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise MiaError(f'{path} is no text in UTF-8. Save it as "CSV UTF-8".') from None
-    head = text.split("\n", 1)[0]
-    separator = max(",;\t", key=head.count)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    except csv.Error as error:
-        raise MiaError(f"{path} is no table: {error}") from None
-    columns = tuple(name.strip().lower() for name in lines[0]) if lines else ()
-    missing = [name for name in ("y", "x") if name not in columns]
-    if missing:
-        raise MiaError(
-            f"{path} has no column {' and no column '.join(missing)} (it has {', '.join(columns) or 'none'}). A table "
-            "of points has the columns image, frame, y, x, class."
-        )
-    rows = [dict(zip(columns, (*line, *[""] * len(columns)), strict=False)) for line in lines[1:] if any(line)]
-    return _Table(path, columns, rows, "." if separator == "," else ",")
+def _read(path: Path) -> WrittenTable:
+    return read_written(path, ("y", "x"), "A table of points has the columns image, frame, y, x, class.")
 
 
 class _Gathered:
@@ -142,7 +103,7 @@ class _Gathered:
         self._images: dict[str, tuple[list[str], tuple[int, int]]] = {}
         self._unreadable: dict[str, str] = {}
 
-    def take(self, table: _Table, image: ImageRef | None = None) -> None:
+    def take(self, table: WrittenTable, image: ImageRef | None = None) -> None:
         """Take all points of a table, which may be for one image as a whole."""
         bad: dict[str, list[int]] = {}
         strangers: dict[str, None] = {}
@@ -165,16 +126,16 @@ class _Gathered:
             )
             self.report.problems.append(f"{table.path}: line {lines} left out: {reason}")
 
-    def _take_row(self, ref: ImageRef, row: dict[str, str], table: _Table) -> None:
+    def _take_row(self, ref: ImageRef, row: dict[str, str], table: WrittenTable) -> None:
         frames, size = self._image(ref)
-        y, x = (_number(row, name, table.decimal) for name in ("y", "x"))
+        y, x = (table.number(row, name) for name in ("y", "x"))
         point = shapely.Point(x, y)
         try:
             check_inside(point, size)
         except ValueError:
             raise ValueError(f"outside the image {ref.key} of {size[0]} x {size[1]} pixels (y, x)") from None
         frame = _frame(row.get("frame", ""), frames, ref)
-        score = _number(row, "score", table.decimal) if row.get("score", "").strip() else None
+        score = table.number(row, "score") if row.get("score", "").strip() else None
         number = int(row["id"]) if row.get("id", "").strip().isdecimal() else 0
         item = LabelObject(number, point, row.get("class", "").strip(), "imported", score=score)
         self.found.setdefault((ref.key, frame), Found()).objects.append(item)
@@ -215,17 +176,6 @@ def _take_alone(gathered: _Gathered, paths: list[Path], source: Path, split: str
     for paired in pairs.pairs:
         if paired.path in paths:
             gathered.take(_read(paired.path), paired.ref)
-
-
-def _number(row: dict[str, str], name: str, decimal: str) -> float:
-    text = row[name].strip()
-    try:
-        value = float(text.replace(decimal, "."))
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, which is no number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {text!r}, which is no number")
-    return value
 
 
 def _frame(text: str, frames: list[str], ref: ImageRef) -> str:
@@ -279,7 +229,7 @@ def export_points(project: Project, dest: Path, *, source: str = "labels", split
             continue
         rows += made
         empty += not made
-    _write(path, rows)
+    write_written(path, COLUMNS, rows)
     report.files.append(str(path))
     report.objects = len(rows)
     if empty:
@@ -302,17 +252,6 @@ def _rows(project: Project, key: str, frames: list[str], name: str, source: str)
             center = item.geometry.centroid
             score = "" if item.score is None else item.score
             yield [name, order.index(frame), center.y, center.x, item.label_class, score, item.id]
-
-
-def _write(path: Path, rows: Iterable[list[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
-    try:
-        write_bytes(path, text.getvalue().encode())
-    except OSError as error:
-        raise MiaError(f"{path} cannot be written: {error.strerror}. Free space or rights and try again.") from None
 
 
 import_ = import_points
