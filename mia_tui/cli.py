@@ -341,18 +341,25 @@ def evaluate(
 
 @app.command()
 def score(
-    pred: Annotated[Path, typer.Argument(metavar="PRED", help="Predicted label images.", show_default=False)],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="True label images.", show_default=False)],
-    metric: Annotated[str, typer.Option(help="ap (instances) or classes (pixels).")] = "ap",
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="Predicted label images or tables.", show_default=False)],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="True ones.", show_default=False)],
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="ap (instances), classes (of pixels, or of images in tables classes.csv) or points (tables)."
+        ),
+    ] = "ap",
+    radius: Annotated[float, typer.Option(help="Of points: pixels within which a found one may be a true one.")] = 6.0,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="A missing prediction counts as empty.")
+        bool,
+        typer.Option("--allow-missing", help="A missing prediction counts as empty; of image classes: not at all."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Score two folders of label images; no project needed."""
+    """Score two folders of label images, or of tables of points or image classes; no project needed."""
     from mia_tui.analysis.scores import format_score, score_folders
 
-    result = score_folders(pred, truth, metric, allow_missing=allow_missing)
+    result = score_folders(pred, truth, metric, radius=radius, allow_missing=allow_missing)
     say(format_score(result))
     finish(as_json, result)
 

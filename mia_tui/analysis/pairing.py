@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mia_tui.errors import MiaError
 from mia_tui.project import IMAGE_SUFFIXES, natural_key
@@ -64,7 +64,7 @@ def pair_files(pred: Path, truth: Path) -> Pairing:
     )
 
 
-def bare_name(path: Path) -> str:
+def bare_name(path: PurePath) -> str:
     """A relative path without its image suffixes: `x/a.png.tif` becomes `x/a`."""
     while path.suffix.lower() in IMAGE_SUFFIXES:
         path = path.with_suffix("")

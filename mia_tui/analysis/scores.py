@@ -1,4 +1,4 @@
-"""Scores of two folders of label images, and the report of any scoring as plain data and as text."""
+"""Scores of two folders of label images or tables, and the report of any scoring as plain data and as text."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mia_tui.analysis.classification import format_classification
 from mia_tui.analysis.matching import METRICS, THRESHOLDS, Matching, as_labels, match, mean_over_images, pool
 from mia_tui.analysis.pairing import Pair, Pairing, pair_files
+from mia_tui.analysis.points import RADIUS, format_points
+from mia_tui.analysis.score_tables import is_class_table, score_image_classes, score_points
 from mia_tui.analysis.semantic import class_scores, confusion_matrix
 from mia_tui.errors import MiaError
 from mia_tui.imaging.image import Image, open_image
@@ -28,9 +31,10 @@ def score_folders(
     metric: str = "ap",
     thresholds: Sequence[float] = THRESHOLDS,
     *,
+    radius: float = RADIUS,
     allow_missing: bool = False,
 ) -> Result:
-    """Score predicted label images against true ones.
+    """Score predicted label images, points or image classes against true ones.
 
     Parameters
     ----------
@@ -38,9 +42,13 @@ def score_folders(
         Two folders, searched with all they hold, or two files. Files are paired as in `pair_files`. The frames of a
         stack are scored one by one.
     metric : str
-        "ap": instances, every value is one object. "classes": every value is the class of a pixel, 0 is background.
+        "ap": instances, every value is one object. "classes": every value is the class of a pixel, 0 is background; of
+        tables (`classes.csv`) the classes of whole images, see `score_tables.score_image_classes`. "points": tables of
+        points, see `score_tables.score_points`.
     thresholds : sequence of float
         IoU thresholds of "ap".
+    radius : float
+        Pixels within which a found point of "points" may be a true one.
     allow_missing : bool
         Score a truth without prediction as one in which nothing was found; without it that is an error.
 
@@ -57,8 +65,12 @@ def score_folders(
         For an unknown metric, missing predictions, ambiguous names, files that cannot be read or are no label images,
         and pairs that differ in size or number of frames.
     """
-    if metric not in SCORERS:
-        raise MiaError(f"unknown metric {metric!r}: give one of {', '.join(SCORERS)}")
+    if metric not in METRIC_NAMES:
+        raise MiaError(f"unknown metric {metric!r}: give one of {', '.join(METRIC_NAMES)}")
+    if metric == "points":
+        return score_points(pred, truth, radius=radius, allow_missing=allow_missing)
+    if metric == "classes" and is_class_table(pred) and is_class_table(truth):
+        return score_image_classes(pred, truth, allow_missing=allow_missing)
     pairing = pair_files(pred, truth)
     if pairing.unpaired_truth and not allow_missing:
         raise MiaError(_missing_message(pred, truth, pairing))
@@ -139,6 +151,7 @@ SCORERS: dict[str, Callable[[Pairing, Sequence[float]], Result]] = {
     "ap": _score_instances,
     "classes": _score_classes,
 }
+METRIC_NAMES = (*SCORERS, "points")
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -281,7 +294,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def format_score(result: Result) -> str:
     """The totals of a report as an aligned text table (under 80 columns), with everything that was not paired."""
-    lines = _format_instances(result) if result["metric"] == "ap" else _format_classes(result)
+    lines = _FORMATS[result["metric"]](result)
     unpaired = result.get("unpaired", {})
     for key, text in (
         ("truth", "without a prediction, counted as images in which nothing was found"),
@@ -340,3 +353,11 @@ def _format_classes(result: Result) -> list[str]:
         lines.append(f"{name:{width}}{texts[0]:>12}{texts[1]:>9}{texts[2]:>12}{texts[3]:>9}")
     accuracy = pooled["pixel_accuracy"]
     return [*lines, f"Pixel accuracy {accuracy:.3f}" if accuracy is not None else "No pixels"]
+
+
+_FORMATS: dict[str, Callable[[Result], list[str]]] = {
+    "ap": _format_instances,
+    "classes": _format_classes,
+    "points": format_points,
+    "image_classes": format_classification,
+}

@@ -87,7 +87,7 @@ def test_every_class_has_its_own_map():
     ("points", "classes", "size"), [([(1, 1)], [0], 3), ([(1, 1)], [2], 3), ([(1, 1)], [1], 0), ([(1, 1)], [1, 1], 3)]
 )
 def test_nonsense_is_refused(points, classes, size):
-    with pytest.raises(ValueError, match="size|classes"):
+    with pytest.raises(ValueError, match=r"size|classes"):
         gaussian_targets(np.array(points), np.array(classes), 1, (5, 5), size)
 
 
