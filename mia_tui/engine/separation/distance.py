@@ -34,8 +34,8 @@ class Options:
 
     foreground: float = 0.5
     valley: float = 0.3
-    smooth: float = 0.7
-    min_size: int = 4
+    smooth: float = 1.0
+    min_size: int = 10
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,6 +97,8 @@ def separate(
     if options.smooth > 0:
         cv2.GaussianBlur(height, (0, 0), options.smooth, dst=height)
     for rows in blocks(height):
+        # The blur takes away peaks of the grain; what it lifts, above all the rim of a steep small object, stays down.
+        np.minimum(height[rows], maps[0, rows] / np.float32(255), out=height[rows])
         height[rows][foreground[rows] <= 255 * options.foreground] = NOWHERE
     labels, peaks = ascend(height)
     renumber(labels, merge(labels, height, peaks, absolute=options.valley))

@@ -59,7 +59,7 @@ class Options:
     error: float = 0.6
     spread: float = 1.0
     valley: float = 0.5
-    min_size: int = 4
+    min_size: int = 10
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -123,13 +123,17 @@ def _slope(
 def _sources(pixels: Pixels) -> tuple[Ints, NDArray[np.float64]]:
     """Which pixels are sources, and (2, objects) the mean place of the sources of each object.
 
-    The source is the pixel of the object that is nearest to the median of its coordinates; several if they are equally
-    near, so that a mirrored object has the mirrored flow.
+    The source is the pixel of the object that is nearest to the median of its coordinates. If several are equally near
+    and adjacent, all are, so that a mirrored object has the mirrored flow; of others the first in reading order.
     """
     distance = (pixels.y - _median(pixels, pixels.y)[pixels.owner]) ** 2
     distance += (pixels.x - _median(pixels, pixels.x)[pixels.owner]) ** 2
     nearest = np.minimum.reduceat(distance, pixels.first)
     source = np.flatnonzero(distance == nearest[pixels.owner])
+    _, first, which = np.unique(pixels.owner[source], return_index=True, return_inverse=True)
+    one = source[first][which]
+    adjacent = (np.abs(pixels.y[source] - pixels.y[one]) <= 1) & (np.abs(pixels.x[source] - pixels.x[one]) <= 1)
+    source = source[adjacent]
     owner = pixels.owner[source]
     number = np.bincount(owner)
     middle = np.stack([np.bincount(owner, places[source]) / number for places in (pixels.y, pixels.x)])
