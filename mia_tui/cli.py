@@ -262,6 +262,41 @@ def train(
 
 
 @app.command()
+def tune(
+    project: ProjectPath,
+    name: Annotated[str | None, typer.Option(help="Name of the search; the same name again goes on with it.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trainings in all, those that failed not counted.")] = 20,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes, to go on another time.")] = None,
+    trial_minutes: Annotated[float | None, typer.Option(help="Wall time of each training.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, the same for all trials, as often as needed.")
+    ] = None,
+    search: Annotated[
+        list[str] | None, typer.Option(help="key=low:high or key=a,b,c: vary this setting, as often as needed.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the search and of every training; 0 by default.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep all models, not only the best one.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Only show what was found so far.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search good settings for the training: many short trainings, bad ones ended early, resumable."""
+    from mia_tui import console
+
+    opened = load_project(project)
+    if minutes is not None and minutes <= 0:
+        raise typer.BadParameter("--minutes must be more than 0")
+    if show:
+        found = console.show_search(opened, name)
+        finish(as_json, found)
+        return
+    plan = console.search_plan(opened, settings or [], search or [], trial_minutes, seed)
+    found = console.run_search(opened, name, plan, trials=trials, minutes=minutes, keep=keep)
+    finish(as_json, found)
+    if not found["ok"]:
+        raise MiaError(f"the search was ended: {found['reason']}")
+
+
+@app.command()
 def runs(
     project: ProjectPath,
     action: Annotated[str, typer.Argument(help="list, show, watch, stop, resume or rm.")] = "list",

@@ -7,7 +7,7 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
@@ -15,6 +15,9 @@ from mia_tui.jobs.liveness import current_status
 from mia_tui.jobs.watch import RunHistory, follow
 from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder, Status, list_runs, new_run_name
+
+if TYPE_CHECKING:
+    from mia_tui.jobs.search_space import Plan
 
 Row = dict[str, Any]
 
@@ -27,13 +30,16 @@ def start_training(project: Project, name: str | None, settings: Sequence[str], 
     from mia_tui.engine.config import check_for_task, parse_settings
 
     config = parse_settings(list(settings), _read_settings(file) if file else {})
-    check_for_task(config, project.task, len(project.classes))
+    _check_labels(project)
+    wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
+    return control.start(project, wish, name or new_run_name("model"))
+
+
+def _check_labels(project: Project) -> None:
     if not project.frames_under("labels"):
         raise MiaError(
             f"project {project.name} has no labels to learn from. Import some: mia-tui import {project.folder} ..."
         )
-    wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
-    return control.start(project, wish, name or new_run_name("model"))
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -170,6 +176,107 @@ def _duration(seconds: float) -> str:
 
 def _metrics_text(metrics: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()) or "no validation"
+
+
+# ---- searching settings ---------------------------------------------------------------------------------------------
+
+
+def search_plan(
+    project: Project, settings: Sequence[str], search: Sequence[str], trial_minutes: float | None, seed: int | None
+) -> "Plan | None":
+    """The plan that the options ask for; None when they ask for nothing (a search goes on as it was begun)."""
+    from mia_tui.jobs.search_space import make_plan
+
+    if not (settings or search) and trial_minutes is None and seed is None:
+        return None
+    return make_plan(project.task, settings, search, trial_minutes=trial_minutes, seed=seed or 0)
+
+
+def run_search(
+    project: Project, name: str | None, plan: "Plan | None", *, trials: int, minutes: float | None, keep: bool
+) -> Row:
+    """Search with a line per trial and the progress of its training; print the table in the end."""
+    from mia_tui.jobs.tune import tune
+
+    _check_labels(project)
+    name = name or new_run_name("tune")
+    print(f"search {name}; Ctrl-C stops it with a checkpoint", file=sys.stderr)
+    output = _SearchOutput(trials)
+    try:
+        found = tune(project, name, plan, trials=trials, minutes=minutes, keep=keep, watcher=output)
+    finally:
+        output.clear()
+    print(format_search(found))
+    if found["reason"] in ("interrupted", "out of time"):
+        print(f"{found['reason']}; go on with: mia-tui tune {project.folder} --name {name} --trials {trials}")
+    return found
+
+
+def show_search(project: Project, name: str | None) -> Row:
+    """Print what a search has found so far."""
+    from mia_tui.jobs.study import study_names, summary
+
+    if name is None:
+        known = ", ".join(study_names(project)) or "none"
+        raise MiaError(f"--show needs the --name of a search; there are: {known}")
+    found = summary(project, name)
+    print(format_search(found))
+    return found
+
+
+class _SearchOutput:
+    """A line when a trial begins and ends; in between the progress line of its run."""
+
+    def __init__(self, trials: int) -> None:
+        self.trials = trials
+        self.line: _ProgressLine | None = None
+
+    def begin(self, trial: Row, run: RunFolder) -> None:
+        said = _settings_text(trial["settings"])
+        print(f"trial {trial['trial']} of {self.trials} ({run.id}): {said}", file=sys.stderr)
+        self.line = _ProgressLine(run, RunHistory(run.path))
+
+    def event(self, event: dict[str, Any]) -> None:
+        if self.line is not None:
+            self.line.history.fold([event])
+            self.line.show(event)
+
+    def status(self, status: Status) -> None:
+        if self.line is not None:
+            self.line.take(status)
+
+    def end(self, trial: Row) -> None:
+        self.clear()
+        value = "" if trial["value"] is None else f" {trial['value']:.4f}"
+        message = f": {trial['message']}" if trial["message"] else ""
+        print(f"trial {trial['trial']} {trial['state']}{value}{message}", file=sys.stderr)
+
+    def clear(self) -> None:
+        if self.line is not None:
+            self.line.clear()
+
+
+def format_search(found: Row) -> str:
+    """The trials of a search, best first, and where the best settings are."""
+    rank = sorted(found["trials"], key=lambda row: (row["state"] != "finished", -(row["value"] or 0.0), row["trial"]))
+    lines = [f"{'trial':>5}  {'state':10}{'value':>8}{'epochs':>8}{'minutes':>9}  settings"]
+    for row in rank:
+        value = "" if row["value"] is None else f"{row['value']:.4f}"
+        minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
+        said = _settings_text(row["settings"])
+        lines.append(f"{row['trial']:>5}  {row['state']:10}{value:>8}{row['epochs']:>8}{minutes:>9}  {said}")
+        if row["message"]:
+            lines.append(f"       {row['message']}")
+    best = found["best"]
+    if best is None:
+        return "\n".join([*lines, "no trial has finished yet"])
+    lines.append(f"best: trial {best['trial']}, {best['value']:.4f}, {_settings_text(best['settings'])}")
+    lines.append(f"model: {best['model'] or 'removed'}; settings for mia-tui train --config: {best['config']}")
+    return "\n".join(lines)
+
+
+def _settings_text(settings: dict[str, Any]) -> str:
+    return "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
 
 
 # ---- lists ----------------------------------------------------------------------------------------------------------
