@@ -1,4 +1,7 @@
-"""The model folder: `model.safetensors` and `model.json`, all that is needed to predict, the same bits every time."""
+"""The model folder: `model.safetensors` and `model.json`, all that is needed to predict, the same bits every time.
+
+A model that was imported as an exported graph holds `model.onnx` or `model.pt2` instead of weights.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -103,8 +106,20 @@ def load_model(folder: Path) -> tuple[ModelCard, torch.nn.Module]:
         raise MiaError(f"{path} has format {values.get('format')}, this version reads {FORMAT}. Update mia-tui.")
     try:
         card = ModelCard.from_json(values)
-        model = build_network(card.network)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model = _network(folder, card.network)
     except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
         raise MiaError(f"the model in {folder} is damaged: {str(error).splitlines()[0]}") from None
     return card, model.eval()
+
+
+def _network(folder: Path, spec: NetworkSpec) -> torch.nn.Module:
+    """The network built from its spec with the weights there, else the exported graph that is there."""
+    if not (folder / "model.safetensors").exists():
+        from mia_tui.engine.exchange.graphs import load_graph
+
+        graph = load_graph(folder, spec.in_channels, spec.out_channels)
+        if graph is not None:
+            return graph
+    model = build_network(spec)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from mia_tui.engine.augment.strengths import BOUNDS, HELP
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SEGMENTATION, DETECTION, CLASSIFICATION = "segmentation", "detection", "classification"
@@ -22,6 +23,12 @@ def option(
     if tasks is not None:
         place["tasks"] = list(tasks)
     return Field(default, description=text, json_schema_extra=place, **bounds)
+
+
+def strength(switch: str) -> Any:
+    """The setting of one switch of the augmentation; None leaves it to the preset."""
+    low, high = BOUNDS[switch]
+    return option(None, f"{HELP[switch]}; empty = preset", "Augmentation", ge=low, le=high)
 
 
 class TrainConfig(BaseModel):
@@ -181,23 +188,23 @@ class TrainConfig(BaseModel):
     augmentation_strength: float = option(
         1.0, "Factor on all strengths of the preset", "Augmentation", ge=0, le=2
     )
-    augment_flip: float | None = option(None, "Chance of each mirror image", "Augmentation", ge=0, le=1)
-    augment_turn: float | None = option(None, "Chance of a quarter or half turn", "Augmentation", ge=0, le=1)
-    augment_rotate: float | None = option(None, "Largest rotation in degrees", "Augmentation", ge=0, le=180)
-    augment_scale: float | None = option(None, "Largest change of size: 0.3 = 1/1.3 to 1.3", "Augmentation", ge=0, le=3)
-    augment_stretch: float | None = option(None, "The same for height and width apart", "Augmentation", ge=0, le=1)
-    augment_shear: float | None = option(None, "Largest shear in degrees", "Augmentation", ge=0, le=45)
-    augment_translate: float | None = option(None, "Largest shift as a share of the side", "Augmentation", ge=0, le=0.9)
-    augment_elastic: float | None = option(None, "Smooth warping in pixels", "Augmentation", ge=0, le=50)
-    augment_blur: float | None = option(None, "Largest sigma of blur in pixels", "Augmentation", ge=0, le=10)
-    augment_noise: float | None = option(None, "Largest noise, 1 = black to white", "Augmentation", ge=0, le=1)
-    augment_shot: float | None = option(None, "Largest photon noise, 1 = black to white", "Augmentation", ge=0, le=1)
-    augment_dropout: float | None = option(None, "Largest share of the area in holes", "Augmentation", ge=0, le=0.9)
-    augment_brightness: float | None = option(None, "Largest change of brightness", "Augmentation", ge=0, le=1)
-    augment_contrast: float | None = option(None, "Largest change of contrast", "Augmentation", ge=0, le=1)
-    augment_gamma: float | None = option(None, "Largest change of gamma: 0.5 = 1/1.5 to 1.5", "Augmentation", ge=0, le=3)
-    augment_channel: float | None = option(None, "Largest change of single channels", "Augmentation", ge=0, le=1)
-    augment_stain: float | None = option(None, "Largest change of H&E stains (RGB)", "Augmentation", ge=0, le=1)
+    augment_flip: float | None = strength("flip")
+    augment_turn: float | None = strength("turn")
+    augment_rotate: float | None = strength("rotate")
+    augment_scale: float | None = strength("scale")
+    augment_stretch: float | None = strength("stretch")
+    augment_shear: float | None = strength("shear")
+    augment_translate: float | None = strength("translate")
+    augment_elastic: float | None = strength("elastic")
+    augment_blur: float | None = strength("blur")
+    augment_noise: float | None = strength("noise")
+    augment_shot: float | None = strength("shot")
+    augment_dropout: float | None = strength("dropout")
+    augment_brightness: float | None = strength("brightness")
+    augment_contrast: float | None = strength("contrast")
+    augment_gamma: float | None = strength("gamma")
+    augment_channel: float | None = strength("channel")
+    augment_stain: float | None = strength("stain")
 
     # ---- Machine
     device: str = option("auto", "auto, cpu, cuda or cuda:N", "Machine")

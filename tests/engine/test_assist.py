@@ -48,7 +48,8 @@ from mia_tui.engine.assist.registry import AssistEntry, assists, read_card
 from mia_tui.engine.assist.trained import Trained
 from mia_tui.engine.bundle import save_model
 from mia_tui.engine.networks import NetworkSpec
-from mia_tui.engine.predict import Predictor
+from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.separation.border import Options
 from mia_tui.engine.tasks.segmentation import Decoding
 from mia_tui.engine.tiling import Tiling
@@ -597,7 +598,7 @@ def field_of_discs() -> np.ndarray:
 def test_a_trained_model_proposes_what_predicting_the_frame_gives(trained) -> None:
     plane = Planes().get(Pixels(field_of_discs()))
     found = trained.answer(AssistRequest(ENTRY), plane, quiet).objects
-    expected = trained.predictor.frame(plane.values, rgb=False, name="x").objects
+    expected = trained.predictor.part(plane.values, Normalization().limits(plane.values)).found
     shapes = shapes_from_labels(expected.labels)
     assert len(found) == len(shapes) > 15
     for proposal, index in zip(found, shapes, strict=True):

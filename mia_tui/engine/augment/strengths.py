@@ -3,7 +3,8 @@
 Free of torch and albumentations, so that the form and the command line can use it.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 from mia_tui.errors import MiaError
 
@@ -95,6 +96,15 @@ class Strengths:
                 wrong.append(f"  {field.name} is {value}, but goes from {low:g} to {high:g}: {HELP[field.name]}")
         if wrong:
             raise MiaError("the augmentation is not right:\n" + "\n".join(wrong))
+
+
+    def scaled(self, factor: float) -> "Strengths":
+        """Every strength times `factor`, cut to the bounds."""
+        return self.replaced({field.name: getattr(self, field.name) * factor for field in fields(self)})
+
+    def replaced(self, values: Mapping[str, float]) -> "Strengths":
+        """Other strengths for some switches, cut to the bounds."""
+        return replace(self, **{name: min(max(value, BOUNDS[name][0]), BOUNDS[name][1]) for name, value in values.items()})
 
 
 PRESETS: dict[str, Strengths] = {
