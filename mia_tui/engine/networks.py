@@ -1,15 +1,20 @@
-"""Building networks from names, and starting them from pre-trained encoder weights."""
+"""Building networks from names: segmentation networks of segmentation-models-pytorch and classifiers of timm."""
 
+import difflib
 import inspect
+import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
-from safetensors.torch import load_file
 
 from mia_tui.errors import MiaError
+
+CLASSIFIER = "classifier"
+"""The architecture of whole-image classification: any timm network."""
 
 LIGHT_DECODER = (128, 64, 48, 32, 16)
 """Decoder widths of a Unet unless others are asked for: half of smp's, 1.7 x the training steps per second on a CPU."""
@@ -17,16 +22,42 @@ LIGHT_DECODER = (128, 64, 48, 32, 16)
 SIZE_MULTIPLE = 32
 """Height and width of every input are multiples of this."""
 
+TIMM_NAMES = {
+    r"mobilenet_v2": "mobilenetv2_100",
+    r"efficientnet-(b\d)": r"efficientnet_\1",
+    r"timm-efficientnet-(\w+)": r"tf_efficientnet_\1",
+    r"timm-mobilenetv3_(\w+)": r"tf_mobilenetv3_\1",
+    r"timm-(\w+)": r"\1",
+    r"(senet154|xception)": r"legacy_\1",
+    r"se_(resnet\w+|resnext\w+)": r"legacy_se\1",
+    r"inceptionresnetv2": "inception_resnet_v2",
+    r"inceptionv(\d)": r"inception_v\1",
+    r"resnet(\d+)v2": r"resnetv2_\1",
+    r"mobilenet(v2)?": "mobilenetv2_100",
+    r"nasnetlarge": "nasnetalarge",
+}
+"""timm's name of encoders that smp or MIA call otherwise."""
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Everything needed to build the same network again; stored in `model.json`."""
+    """Everything needed to build the same network again; stored in `model.json`.
+
+    `image_size` is the height and width in pixels of networks that take one size only, None for the others;
+    `dropout` is the share of features that a classifier drops before its last layer while it learns.
+    """
 
     architecture: str
     encoder: str
     in_channels: int
     out_channels: int
     decoder_channels: tuple[int, ...] | None = None
+    image_size: int | None = None
+    dropout: float = 0.0
+
+    @property
+    def is_classifier(self) -> bool:
+        return self.architecture.lower() == CLASSIFIER
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -38,39 +69,151 @@ class NetworkSpec:
 
 
 def architectures() -> dict[str, type[torch.nn.Module]]:
-    """Network families by name, as segmentation-models-pytorch lists them."""
+    """Segmentation networks by name, as segmentation-models-pytorch lists them."""
     return {cls.__name__: cls for cls in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 
 
+def known_encoders(architecture: str) -> list[str]:
+    """Names of encoders that `architecture` can be tried with. smp's own come first; `tu-` marks those of timm."""
+    if architecture.lower() == CLASSIFIER:
+        return list(timm.list_models())
+    own = [] if architecture.lower() == "dpt" else list(smp.encoders.encoders)
+    return own + [f"tu-{name}" for name in timm.list_models()]
+
+
+def timm_name(architecture: str, encoder: str) -> str | None:
+    """timm's name of the encoder, with its tag if it has one; None when the encoder is one of smp's own.
+
+    Raises
+    ------
+    MiaError
+        For a name that neither smp nor timm knows; the message gives the closest ones.
+    """
+    if architecture.lower() not in (CLASSIFIER, "dpt") and encoder in smp.encoders.encoders:
+        return None
+    name = encoder.removeprefix("tu-")
+    if name.split(".")[0] not in timm.list_models():
+        name = next((re.sub(old, new, name) for old, new in TIMM_NAMES.items() if re.fullmatch(old, name)), name)
+    if not timm.is_model(name):
+        raise _unknown_encoder(architecture, encoder)
+    return name
+
+
+def make_spec(
+    architecture: str, encoder: str, in_channels: int, out_channels: int, decoder: list[int] | None = None,
+    *, image_size: int | None = None, dropout: float = 0.0,
+) -> NetworkSpec:  # fmt: skip
+    """The spec for a new network; a Unet gets `LIGHT_DECODER` unless `decoder` says otherwise.
+
+    `image_size` (pixels) is kept for networks that take one size only; without it they get the one they were made for.
+    """
+    widths = tuple(decoder) if decoder else (LIGHT_DECODER if architecture.lower() == "unet" else None)
+    own = own_size(architecture, encoder)
+    size = None if own is None else image_size or own
+    return NetworkSpec(architecture, encoder, in_channels, out_channels, widths, size, dropout)
+
+
+def own_size(architecture: str, encoder: str) -> int | None:
+    """Height and width (pixels) of the images that the network was made for; None when it takes any size."""
+    name = timm_name(architecture, encoder)
+    if name is None or not _is_fixed(name):
+        return None
+    if architecture.lower() != CLASSIFIER and _flexible(name):
+        return None
+    return int(timm.get_pretrained_cfg(name).input_size[-1])
+
+
 def build_network(spec: NetworkSpec) -> torch.nn.Module:
-    """A network with random weights: (B, in_channels, H, W) -> (B, out_channels, H, W) logits.
+    """A network with random weights: (B, in_channels, H, W) -> logits, (B, out_channels) of a classifier, else
+    (B, out_channels, H, W).
 
     Raises
     ------
     MiaError
         For an unknown architecture or encoder, or a pair that does not fit.
     """
-    known = {name.lower(): cls for name, cls in architectures().items()}
-    cls = known.get(spec.architecture.lower())
-    if cls is None:
-        raise MiaError(f"unknown architecture {spec.architecture!r}: choose one of {', '.join(architectures())}")
+    if spec.is_classifier:
+        return build_timm(spec, num_classes=spec.out_channels)
+    cls = _architecture(spec.architecture)
     arguments: dict[str, Any] = {
         "encoder_name": spec.encoder, "encoder_weights": None,
         "in_channels": spec.in_channels, "classes": spec.out_channels,
     }  # fmt: skip
+    name = timm_name(spec.architecture, spec.encoder)
+    if name is not None:
+        arguments |= {"encoder_name": f"tu-{name}", **timm_arguments(spec)}
     if spec.decoder_channels is not None:
         if "decoder_channels" not in inspect.signature(cls.__init__).parameters:
             raise MiaError(f"{spec.architecture} has no decoder_channels. Leave the setting empty.")
         arguments["decoder_channels"] = list(spec.decoder_channels)
     try:
         return cls(**arguments)
-    except KeyError:
-        raise MiaError(
-            f"unknown encoder {spec.encoder!r}: smp knows {', '.join(sorted(smp.encoders.encoders))}, "
-            "and every timm encoder as tu-NAME"
-        ) from None
     except Exception as error:
-        raise MiaError(f"{spec.architecture} cannot be built with encoder {spec.encoder}: {error}") from None
+        raise MiaError(f"{spec.architecture} cannot be built with encoder {spec.encoder}: {_why_not(error)}") from None
+
+
+def build_timm(spec: NetworkSpec, **arguments: Any) -> torch.nn.Module:
+    """timm's whole network of the spec's encoder; `arguments` of timm.create_model over those of the spec."""
+    values = {"in_chans": spec.in_channels, "pretrained": False, **timm_arguments(spec)}
+    if spec.dropout:
+        values["drop_rate"] = spec.dropout
+    try:
+        model: torch.nn.Module = timm.create_model(
+            timm_name(spec.architecture, spec.encoder), **{**values, **arguments}
+        )
+    except Exception as error:
+        raise MiaError(f"a network with encoder {spec.encoder} cannot be built: {_reason(error)}") from error
+    return model
+
+
+def timm_arguments(spec: NetworkSpec) -> dict[str, Any]:
+    """What timm.create_model must be told about the size of the images, if anything."""
+    name = timm_name(spec.architecture, spec.encoder)
+    if name is None or not _is_fixed(name):
+        return {}
+    flexible = None if spec.is_classifier else _flexible(name)
+    if flexible is not None:
+        return {flexible[0]: flexible[1]}
+    return {"img_size": spec.image_size or own_size(spec.architecture, spec.encoder)}
+
+
+def check_image_size(spec: NetworkSpec, height: int, width: int) -> None:
+    """Run the network on shapes alone (no memory, no weights), to know before a training that it takes such images.
+
+    Raises
+    ------
+    MiaError
+        When it does not, with the reason.
+    """
+    if spec.image_size is not None and (height, width) != (spec.image_size, spec.image_size):
+        raise MiaError(
+            f"{spec.encoder} takes images of {spec.image_size} x {spec.image_size} pixels only, not {height} x {width}"
+        )
+    model = _on_meta(spec)
+    with torch.device("meta"), torch.inference_mode():
+        try:
+            found = tuple(model(torch.zeros(2, spec.in_channels, height, width)).shape)
+        except Exception as error:
+            own = own_size(spec.architecture, spec.encoder)
+            hint = f"Images of {own} pixels fit." if own else "Try larger images, or multiples of 32."
+            raise MiaError(
+                f"{spec.architecture} with encoder {spec.encoder} cannot take images of {height} x {width} pixels: "
+                f"{_reason(error)}. {hint}"
+            ) from None
+    wanted = (2, spec.out_channels) if spec.is_classifier else (2, spec.out_channels, height, width)
+    if found != wanted:
+        raise MiaError(
+            f"{spec.architecture} with encoder {spec.encoder} answers images of {height} x {width} pixels with an "
+            f"array of shape {found}, not {wanted}. Choose another encoder."
+        )
+
+
+def _on_meta(spec: NetworkSpec) -> torch.nn.Module:
+    try:
+        with torch.device("meta"):
+            return build_network(spec).eval()
+    except MiaError:  # some networks compute with numbers while they are built (mit_b0), which meta tensors have not
+        return build_network(spec).eval().to("meta")
 
 
 def place(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -80,57 +223,60 @@ def place(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     return model
 
 
-def make_spec(
-    architecture: str, encoder: str, in_channels: int, out_channels: int, decoder: list[int] | None
-) -> NetworkSpec:
-    """The spec for a new network; a Unet gets `LIGHT_DECODER` unless `decoder` says otherwise."""
-    widths = tuple(decoder) if decoder else (LIGHT_DECODER if architecture.lower() == "unet" else None)
-    return NetworkSpec(architecture, encoder, in_channels, out_channels, widths)
+def _architecture(name: str) -> type[torch.nn.Module]:
+    cls = smp.MODEL_ARCHITECTURES_MAPPING.get(name.lower())
+    if cls is None:
+        raise MiaError(f"unknown architecture {name!r}: choose one of {', '.join([*architectures(), CLASSIFIER])}")
+    return cls  # type: ignore[no-any-return]
 
 
-def load_encoder_weights(spec: NetworkSpec, weights: str, model: torch.nn.Module) -> torch.nn.Module:
-    """Start the encoder from `weights`: a file (.safetensors, .pth) of a 3-channel encoder, or a name such as imagenet.
-
-    Kernels of the first layer are adapted to `spec.in_channels`. Returns the network to use.
-    """
-    path = Path(weights).expanduser()
-    if path.suffix in (".safetensors", ".pth", ".pt", ".bin"):
-        state = _read_weights(path)
-        three = smp.encoders.get_encoder(spec.encoder, in_channels=3, weights=None)
-        try:
-            three.load_state_dict(state)
-        except RuntimeError as error:
-            summary = str(error).splitlines()[0]
-            raise MiaError(f"{path} does not fit encoder {spec.encoder}: {summary}") from None
-    else:
-        three = _named_encoder(spec.encoder, weights)
-    if spec.in_channels != 3:
-        three.set_in_channels(spec.in_channels, pretrained=True)
-    model.get_submodule("encoder").load_state_dict(three.state_dict())
-    return model
-
-
-def _named_encoder(encoder: str, weights: str) -> Any:
+def _is_fixed(name: str) -> bool:
     try:
-        return smp.encoders.get_encoder(encoder, in_channels=3, weights=weights)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return bool(timm.get_pretrained_cfg(name).fixed_input_size)
+    except (RuntimeError, AttributeError):  # an unknown tag, or a network that timm has no table entry for
         raise MiaError(
-            f"encoder weights {weights!r} of {encoder} cannot be had: {reason}. Looked in the Hugging Face cache; "
-            "nothing is downloaded here. Give a local file with encoder_weights=FILE.safetensors or leave it empty."
+            f"timm has no {name!r}. It has {', '.join(_tags(name)) or 'no weights of this network'}."
         ) from None
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise MiaError(f"encoder weights {path} are not there")
-    head = path.open("rb").read(32)
-    if head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
-        raise MiaError(f"{path} holds no weights but a web page or a git-lfs pointer. Copy the real file.")
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise MiaError(f"{path} cannot be read as weights ({type(error).__name__}); it may be damaged") from None
-    return dict(state.get("state_dict", state))
+def _tags(name: str) -> list[str]:
+    return [str(found) for found in timm.list_models(f"{name.split('.')[0]}.*", pretrained=True)]
+
+
+@cache
+def _flexible(name: str) -> tuple[str, bool] | None:
+    """The argument that frees a timm network from its image size, None when there is none."""
+    for argument in (("dynamic_img_size", True), ("strict_img_size", False)):
+        try:
+            with torch.device("meta"):
+                timm.create_model(name, **dict([argument]))
+        except TypeError:  # timm's way to say that the network has no such argument
+            continue
+        return argument
+    return None
+
+
+def _unknown_encoder(architecture: str, encoder: str) -> MiaError:
+    known = known_encoders(architecture)
+    close = difflib.get_close_matches(encoder, known, n=5, cutoff=0.5) or known[:5]
+    return MiaError(
+        f"unknown encoder {encoder!r} for {architecture}. Close to it: {', '.join(close)}. {len(known)} are known: "
+        "those of segmentation-models-pytorch and of timm."
+    )
+
+
+def _why_not(error: Exception) -> str:
+    """Why smp cannot join a decoder and an encoder, and what to take instead."""
+    reason = _reason(error)
+    if "downsampling pattern" in reason:
+        return "its features come in one size, a decoder needs several. Take DPT, or an encoder such as resnet18."
+    if "output_stride" in reason:
+        return (
+            "this decoder needs an encoder that can be dilated, such as resnet18. Take that, or Unet, FPN or UPerNet."
+        )
+    return f"{reason}. Take another encoder, such as resnet18."
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,18 +1,15 @@
-"""Networks, weights, model folders and prediction."""
+"""Model folders, normalisation and prediction."""
 
 import numpy as np
 import pytest
-import segmentation_models_pytorch as smp
 import tifffile
 import torch
 from engine_helpers import Recorder, disks, make_project, new_run, tiny_config
-from safetensors.torch import save_file
 
-from mia_tui.engine import networks
 from mia_tui.engine.bundle import ModelCard, load_model, save_model
 from mia_tui.engine.data import Channels
 from mia_tui.engine.evaluate import evaluate_project
-from mia_tui.engine.networks import NetworkSpec, build_network, load_encoder_weights, make_spec
+from mia_tui.engine.networks import NetworkSpec, build_network
 from mia_tui.engine.normalize import Normalization, apply_limits, match_channels
 from mia_tui.engine.predict import Predictor, predict_project
 from mia_tui.engine.tasks.segmentation import Decoding
@@ -37,65 +34,6 @@ def card(**changes: object) -> ModelCard:
 def tiny_network(seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     return build_network(SPEC)
-
-
-# ---- networks and weights -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("architecture", [n for n in networks.architectures() if n != "DPT"])
-def test_every_convolutional_architecture_builds_for_many_channels(architecture: str) -> None:
-    encoder = "mit_b0" if architecture == "Segformer" else "resnet18"
-    model = build_network(make_spec(architecture, encoder, 5, 4, None)).eval()
-    with torch.inference_mode():
-        assert model(torch.zeros(1, 5, 128, 160)).shape == (1, 4, 128, 160)
-
-
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(MiaError, match="Unet, "):
-        build_network(make_spec("Unett", "resnet18", 1, 2, None))
-    with pytest.raises(MiaError, match="resnet18"):
-        build_network(make_spec("Unet", "resnet19", 1, 2, None))
-    with pytest.raises(MiaError, match="decoder_channels"):
-        build_network(make_spec("FPN", "resnet18", 1, 2, [8, 8]))
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_encoder_weights_from_a_file(tmp_path, suffix: str, channels: int) -> None:
-    encoder = smp.encoders.get_encoder("resnet18", weights=None)
-    path = tmp_path / f"weights{suffix}"
-    (save_file if suffix == ".safetensors" else torch.save)(encoder.state_dict(), path)
-    spec = make_spec("Unet", "resnet18", channels, 2, None)
-    model = load_encoder_weights(spec, str(path), build_network(spec))
-    loaded, saved = model.get_submodule("encoder").state_dict(), encoder.state_dict()
-    assert torch.equal(loaded["layer1.0.conv1.weight"], saved["layer1.0.conv1.weight"])
-    if channels == 1:
-        torch.testing.assert_close(loaded["conv1.weight"], saved["conv1.weight"].sum(1, keepdim=True))
-
-
-def test_bad_weight_files_are_explained(tmp_path) -> None:
-    spec = make_spec("Unet", "resnet18", 1, 2, None)
-    page, pointer, noise, other = (tmp_path / n for n in ("a.safetensors", "b.pth", "c.pth", "d.safetensors"))
-    page.write_text("<!DOCTYPE html><html>Sign in</html>")
-    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
-    noise.write_bytes(bytes(range(256)) * 4)
-    save_file(smp.encoders.get_encoder("mobilenet_v2", weights=None).state_dict(), other)
-    for path, reason in ((page, "web page"), (pointer, "git-lfs"), (noise, "damaged"), (other, "does not fit"),
-                         (tmp_path / "missing.pth", "not there")):  # fmt: skip
-        with pytest.raises(MiaError, match=reason) as caught:
-            load_encoder_weights(spec, str(path), build_network(spec))
-        assert path.name in str(caught.value)
-        assert "weights_only" not in str(caught.value)
-
-
-def test_named_weights_without_a_network_are_an_answer_at_once(monkeypatch, tmp_path) -> None:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    spec = make_spec("Unet", "resnet18", 1, 2, None)
-    with pytest.raises(MiaError, match="imagenet"):
-        load_encoder_weights(spec, "imagenet", build_network(spec))
 
 
 # ---- model folders --------------------------------------------------------------------------------------------------
