@@ -99,7 +99,7 @@ def test_classifiers_answer_with_one_number_per_class(encoder: str) -> None:
 def test_a_transformer_gets_the_size_that_it_was_made_for_unless_told() -> None:
     assert make_spec("classifier", "vit_tiny_patch16_224", 3, 2).image_size == 224
     assert own_size("classifier", "resnet18") is None
-    with pytest.raises(MiaError, match="Images of 224 pixels fit"):
+    with pytest.raises(MiaError, match="made for 224 pixels"):
         check_image_size(make_spec("classifier", "efficientformer_l1", 3, 2, image_size=96), 96, 96)
 
 
