@@ -194,8 +194,9 @@ def check_image_size(spec: NetworkSpec, height: int, width: int) -> None:
         try:
             found = tuple(model(torch.zeros(2, spec.in_channels, height, width)).shape)
         except Exception as error:
-            own = own_size(spec.architecture, spec.encoder)
-            hint = f"Images of {own} pixels fit." if own else "Try larger images, or multiples of 32."
+            name = timm_name(spec.architecture, spec.encoder)
+            made = f" It was made for {timm.get_pretrained_cfg(name).input_size[-1]} pixels." if name else ""
+            hint = f"Try larger images, or multiples of 32.{made}"
             raise MiaError(
                 f"{spec.architecture} with encoder {spec.encoder} cannot take images of {height} x {width} pixels: "
                 f"{_reason(error)}. {hint}"

@@ -63,7 +63,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if _is_safetensors(head):
             found: Any = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # given a path, torch goes by its suffix, which may be wrong
+                found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds, all for a bad file
         raise MiaError(_unreadable(path, error)) from None
     tensors = _unwrap(found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import segmentation_models_pytorch as smp
 import timm
@@ -15,6 +15,10 @@ from mia_tui.engine.weight_search import fetch, local_files, not_found, online, 
 from mia_tui.errors import MiaError
 
 Tensors = dict[str, torch.Tensor]
+Value = TypeVar("Value")
+
+COUNTER = "num_batches_tracked"
+"""Tensors that count batches: older files have none, and nothing depends on them."""
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -159,10 +163,10 @@ def _fit_timm(spec: NetworkSpec, state: Tensors, encoder: torch.nn.Module, file:
     bare = build_timm(spec, num_classes=0).state_dict()
     targets = _targets(spec, encoder, bare)
     flat = {_flat(key): key for key in bare}
-    given = {_flat(key): value for key, value in state.items()}
+    given = {_flat(key): key for key in state}
     inner = _below(given, _prefix(given, flat))
-    found = _without_heads({flat.get(key, key): value for key, value in inner.items()}, bare)
-    if all(key in found or key.endswith("num_batches_tracked") for key in targets.values()):
+    found = _without_heads({flat.get(key, name): state[name] for key, name in inner.items()}, bare)
+    if all(key in found or key.endswith(COUNTER) for key in targets.values()):
         channels = _file_channels(found, bare, spec.in_channels)
         loaded = _through_timm(spec, {**bare, **found}, channels, file, bare)
         return {key: loaded[partner] for key, partner in targets.items()}, len(found) < len(state)
@@ -188,7 +192,8 @@ def _targets(spec: NetworkSpec, encoder: torch.nn.Module, bare: Tensors) -> dict
 
 def _through_timm(spec: NetworkSpec, state: Tensors, channels: int, file: Path, bare: Tensors) -> Tensors:
     """Let timm fit the tensors: names of other releases, grids of positions for other image sizes, first layers."""
-    if channels != spec.in_channels and any(bare[key].ndim != 4 for key in _channel_keys(state, bare)):
+    # first layers that take several pixels at once are fitted to one channel only; timm would leave them at random
+    if spec.in_channels > 1 and any(state[key].shape[1] != channels for key in _channel_keys(state, bare)):
         raise MiaError(
             f"{file} is of {channels} channels and the first layer of {spec.encoder} cannot be fitted to "
             f"{spec.in_channels}. Train with {channels} channels, or take another encoder."
@@ -236,7 +241,7 @@ def _prefix(state: Mapping[str, Any], names: Iterable[str]) -> str:
     return max(counts, key=lambda prefix: (counts[prefix], -len(prefix)), default="")
 
 
-def _below(state: Tensors, prefix: str) -> Tensors:
+def _below(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
@@ -260,7 +265,7 @@ def _channel_keys(state: Tensors, names: Tensors) -> list[str]:
 
 
 def _differs_in_channels(theirs: torch.Tensor, ours: torch.Tensor) -> bool:
-    return theirs.shape != ours.shape and theirs.ndim == ours.ndim > 1 and _rest(theirs) == _rest(ours)
+    return theirs.shape != ours.shape and theirs.ndim == ours.ndim == 4 and _rest(theirs) == _rest(ours)
 
 
 def _rest(kernel: torch.Tensor) -> tuple[int, ...]:
@@ -279,9 +284,10 @@ def _fit_channels(spec: NetworkSpec, state: Tensors, names: Tensors, channels: i
 
 def _other_network(spec: NetworkSpec, file: Path, state: Tensors, names: Tensors) -> MiaError:
     """The error for weights of another network: how many names and shapes differ, and the first of them."""
-    missing = [key for key in names if key not in state and not key.endswith("num_batches_tracked")]
-    unexpected = [key for key in state if key not in names]
-    shapes = [key for key in names if key in state and state[key].shape != names[key].shape]
+    missing = [key for key in names if key not in state and not key.endswith(COUNTER)]
+    unexpected = [key for key in state if key not in names and not key.endswith(COUNTER)]
+    fitting = _channel_keys(state, names)
+    shapes = [k for k in names if k in state and state[k].shape != names[k].shape and k not in fitting]
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     said = [f"{len(keys)} {kind} ({', '.join(keys[:3])})" for kind, keys in kinds.items() if keys]
     return MiaError(
