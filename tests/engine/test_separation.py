@@ -348,6 +348,19 @@ def test_objects_against_their_arrows_are_dropped() -> None:
     assert (untested[labels == 2] > 0).mean() > 0.5
 
 
+def test_large_objects_are_tested_on_fewer_pixels(monkeypatch) -> None:
+    """A bent object is kept and one with random arrows is dropped, however few pixels are looked at."""
+    monkeypatch.setattr(flow, "LARGE", 30)
+    labels = concave()
+    assert match(labels, found(flow, labels), (0.9,))[0].ap == 1
+    rng = np.random.default_rng(2)
+    maps = rng.integers(0, 256, (2, 90, 90)).astype(np.uint8)
+    everything = np.full((90, 90), 255, np.uint8)
+    assert not flow.separate(maps, everything, flow.Options(min_size=200)).any()
+    flat = np.full_like(maps, 127)
+    assert not flow.separate(flat, everything, flow.Options()).any()
+
+
 # ---- basins ---------------------------------------------------------------------------------------------------------
 
 

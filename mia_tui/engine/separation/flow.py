@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mia_tui.engine.separation import heat
 from mia_tui.engine.separation.basins import (
@@ -190,6 +191,10 @@ def _gather(ends: NDArray[Any], foreground: NDArray[np.uint8], threshold: float,
 
 # ---- is an object what its pixels say? ------------------------------------------------------------------------------
 
+LARGE = 256
+"""Objects with a longer side than this (pixels) are looked at on every second, third ... pixel: heat in a frame that an
+untrained network paints as one object would take a minute."""
+
 BATCH = 1 << 19
 """Pixels of objects whose heat is looked at together: memory for a large image stays small."""
 
@@ -204,20 +209,22 @@ def _drop_inconsistent(labels: NDArray[np.int32], maps: NDArray[np.uint8], limit
     """
     suspects = np.flatnonzero(_straight_error(labels, maps) > SURE * limit)
     bad = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    wanted = np.zeros_like(bad)
-    area = np.zeros(len(bad), np.int64)
-    for rows in blocks(labels):
-        area += np.bincount(labels[rows].ravel(), minlength=len(area))
-    batch = np.cumsum(area[suspects]) // BATCH
+    if not len(suspects):
+        return
+    boxes = ndimage.find_objects(labels)
+    sides = np.array([[s.stop - s.start for s in boxes[label - 1]] for label in suspects])
+    every = np.zeros(len(bad), np.int64)
+    strides = -(-sides.max(1) // LARGE)
+    batch = np.cumsum(sides.prod(1) // strides**2) // BATCH
     for number in np.unique(batch):
-        wanted[:] = False
-        wanted[suspects[batch == number]] = True
-        y, x = _places(labels, wanted)
+        every[:] = 0
+        every[suspects[batch == number]] = strides[batch == number]
+        y, x = _places(labels, every)
         ids = labels[y, x]
-        pixels, _ = heat.group(ids, y, x)
-        wrong = ((heat.flow(pixels) - _unit(*maps[:, pixels.y, pixels.x])) ** 2).sum(0)
+        pixels, order = heat.group(ids, y // every[ids], x // every[ids])
+        wrong = ((heat.flow(pixels) - _unit(*maps[:, y[order], x[order]])) ** 2).sum(0)
         mean = np.add.reduceat(wrong, pixels.first) / np.diff(pixels.start)
-        bad[labels[pixels.y[pixels.first], pixels.x[pixels.first]]] = mean > limit
+        bad[ids[order][pixels.first]] = mean > limit
     renumber(labels, np.where(bad, 0, np.arange(len(bad))).astype(np.int32))
 
 
@@ -247,8 +254,14 @@ def _straight_error(labels: NDArray[np.int32], maps: NDArray[np.uint8]) -> NDArr
     return mean
 
 
-def _places(labels: NDArray[np.int32], wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(y, x) of all pixels of the wanted labels."""
-    found = [np.flatnonzero(wanted[labels[rows]]) + rows.start * labels.shape[1] for rows in blocks(labels)]
-    y, x = np.divmod(np.concatenate(found), labels.shape[1])
+def _places(labels: NDArray[np.int32], every: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(y, x) of the pixels of labels whose `every` is not 0, in both directions every so many only."""
+    found = []
+    for rows in blocks(labels):
+        y, x = np.nonzero(every[labels[rows]])
+        stride = every[labels[rows][y, x]]
+        y += rows.start
+        kept = (y % stride == 0) & (x % stride == 0)
+        found.append(np.stack([y[kept], x[kept]]))
+    y, x = np.concatenate(found, axis=1)
     return y, x
