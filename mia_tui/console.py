@@ -200,8 +200,8 @@ def run_search(
 
     _check_labels(project)
     name = name or new_run_name("tune")
-    print(f"search {name}; Ctrl-C stops it with a checkpoint", file=sys.stderr)
-    output = _SearchOutput(trials)
+    print(f"search {name} of {trials} trials; Ctrl-C stops it with a checkpoint", file=sys.stderr)
+    output = _SearchOutput()
     try:
         found = tune(project, name, plan, trials=trials, minutes=minutes, keep=keep, watcher=output)
     finally:
@@ -227,13 +227,11 @@ def show_search(project: Project, name: str | None) -> Row:
 class _SearchOutput:
     """A line when a trial begins and ends; in between the progress line of its run."""
 
-    def __init__(self, trials: int) -> None:
-        self.trials = trials
+    def __init__(self) -> None:
         self.line: _ProgressLine | None = None
 
     def begin(self, trial: Row, run: RunFolder) -> None:
-        said = _settings_text(trial["settings"])
-        print(f"trial {trial['trial']} of {self.trials} ({run.id}): {said}", file=sys.stderr)
+        print(f"trial {trial['trial']} ({run.id}): {_settings_text(trial['settings'])}", file=sys.stderr)
         self.line = _ProgressLine(run, RunHistory(run.path))
 
     def event(self, event: dict[str, Any]) -> None:

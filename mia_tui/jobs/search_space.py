@@ -162,10 +162,10 @@ def parse_search(pair: str, fixed: Mapping[str, Any]) -> tuple[str, Range | Choi
         raise MiaError(f"--search {pair}: write key=low:high or key=a,b,c")
     if field is None:
         raise MiaError(f"--search {pair}: unknown setting (known: {', '.join(sorted(TrainConfig.model_fields))})")
-    if key in fixed:
-        raise MiaError(f"--search {pair}: {key} is fixed to {fixed[key]}; a setting is either fixed or searched")
     if key in KEPT or key.startswith("validation"):
         raise MiaError(f"--search {pair}: {key} is the same for all trials, or they could not be compared")
+    if key in fixed:
+        raise MiaError(f"--search {pair}: {key} is fixed to {fixed[key]}; a setting is either fixed or searched")
     if "list" in str(field.annotation):
         raise MiaError(f"--search {pair}: {key} is a list, which cannot be searched. Fix it with --set.")
     kind = _number_type(key)

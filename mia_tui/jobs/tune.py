@@ -9,9 +9,11 @@ import contextlib
 import itertools
 import math
 import shutil
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,8 +107,27 @@ def tune(
     return {**summary(project, name), "reason": reason, "ok": reason in ("done", "interrupted", "out of time")}
 
 
-class _OutOfTime(Exception):
-    pass
+class _Pause(Exception):
+    """The search ends here, to go on another time; says why."""
+
+
+class _Interrupt:
+    """Ctrl-C as a flag, for as long as the context lasts: an exception in the middle of a write of optuna's journal
+    would leave its lock behind. The second one acts at once."""
+
+    def __enter__(self) -> "_Interrupt":
+        self.asked = False
+        self._main = threading.current_thread() is threading.main_thread()  # others get no signals
+        self._before = signal.signal(signal.SIGINT, self._take) if self._main else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main and not self.asked:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _take(self, *_: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, self._before)
 
 
 class _Search:
@@ -122,24 +143,32 @@ class _Search:
 
     def run(self, trials: int) -> str:
         """Carry out trials until there are so many; why it ended."""
+        with _Interrupt() as self.interrupt:
+            try:
+                return self._run(trials)
+            except _Pause as pause:
+                self._stop_unfinished()
+                return str(pause)
+
+    def _run(self, trials: int) -> str:
         failures = 0
-        try:
-            while (trial := self._next(trials)) is not None:
-                self._carry_out(trial)
-                self._keep_best()
-                row = self._row(trial)
-                if self.watcher is not None:
-                    self.watcher.end(row)
-                failures = failures + 1 if row["state"] == "failed" else 0
-                if failures == MOST_FAILURES:
-                    return f"{failures} trials in a row failed, the last one (run {row['run']}): {row['message']}"
-        except _OutOfTime:
-            self._stop_unfinished()
-            return "out of time"
-        except KeyboardInterrupt:
-            self._stop_unfinished()
-            return "interrupted"
+        while (trial := self._next(trials)) is not None:
+            self._carry_out(trial)
+            self._keep_best()
+            row = self._row(trial)
+            if self.watcher is not None:
+                self.watcher.end(row)
+            failures = failures + 1 if row["state"] == "failed" else 0
+            if failures == MOST_FAILURES:
+                return f"{failures} trials in a row failed, the last one (run {row['run']}): {row['message']}"
         return "done"
+
+    def _check(self) -> None:
+        """Raise `_Pause` when it is time to."""
+        if self.interrupt.asked:
+            raise _Pause("interrupted")
+        if time.monotonic() > self.deadline:
+            raise _Pause("out of time")
 
     def _next(self, trials: int) -> Any:
         """A trial that was left unfinished, else a new one; None when there are enough."""
@@ -150,8 +179,7 @@ class _Search:
         made = self.study.get_trials(deepcopy=False)
         if sum(trial.state != states.FAIL for trial in made) >= trials:
             return None
-        if time.monotonic() > self.deadline:
-            raise _OutOfTime
+        self._check()
         self.study.sampler = self._sampler(len(made))
         return self.study.ask({key: self._distribution(part) for key, part in self.plan.space.items()})
 
@@ -181,7 +209,7 @@ class _Search:
         if self.watcher is not None:
             self.watcher.begin(self._row(trial), run)
         follower = _Follower(trial, run, self.watcher)
-        status = follower.follow(self.deadline, self.period_s)
+        status = follower.follow(self._check, self.period_s)
         if follower.problem:
             self._tell(trial, run, "FAIL", follower.problem)
             raise MiaError(follower.problem)
@@ -263,8 +291,8 @@ class _Follower:
         frozen = trial.study.get_trials(deepcopy=False)[trial.number]
         self._reported = set(frozen.intermediate_values)
 
-    def follow(self, deadline: float, period_s: float) -> Status:
-        """Until the run has ended; its last status. Raises `_OutOfTime` at the deadline, with the run going on."""
+    def follow(self, check: Callable[[], None], period_s: float) -> Status:
+        """Until the run has ended; its last status. What `check` raises at every look passes, with the run going on."""
         tail = EventTail(self.run)
         while True:
             status = current_status(self.run)
@@ -276,8 +304,7 @@ class _Follower:
             self._show(status)
             if ended:
                 return status
-            if time.monotonic() > deadline:
-                raise _OutOfTime
+            check()
             time.sleep(period_s)
 
     def _show(self, status: Status) -> None:
