@@ -231,7 +231,7 @@ def card_of(job: Job, material: Material, progress: Progress, decoding: Any = No
         inputs=material.inputs,
         normalization=material.normalization,
         decoding=material.decoding if decoding is None else decoding,
-        tiling=Tiling(size=max(512, config.patch_size), least=config.patch_size),
+        tiling=tiling_of(config, material),
         image_size=None if material.task.dense else config.image_size,
         pixel_size=job.project.pixel_size,
         training={
@@ -246,6 +246,12 @@ def card_of(job: Job, material: Material, progress: Progress, decoding: Any = No
         },
         metrics=progress.best_metrics,
     )
+
+
+def tiling_of(config: TrainConfig, material: Material) -> Tiling:
+    """Tiles larger than the patches, for speed, but for networks that take one size only."""
+    own = material.spec.image_size
+    return Tiling(size=own or max(512, config.patch_size), least=own or config.patch_size)
 
 
 def export(job: Job, material: Material, progress: Progress) -> None:

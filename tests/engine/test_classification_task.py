@@ -29,7 +29,7 @@ def whole(size: tuple[int, int], name: str) -> FrameLabels:
 
 
 def make_images(folder, count: int = 8) -> Project:
-    """Images of different sizes, dark ones with a bright square and bright ones with a dark one."""
+    """Images of different sizes, dark ones and bright ones."""
     rng = np.random.default_rng(0)
     for split in ("train", "predict"):
         (folder / split).mkdir(parents=True)
@@ -38,7 +38,6 @@ def make_images(folder, count: int = 8) -> Project:
         height, width = (int(v) for v in rng.integers(24, 60, 2))
         bright = number % 2
         image = rng.integers(0, 40, (height, width)) + (200 if bright else 20)
-        image[4:10, 4:10] = 20 if bright else 230
         cv2.imwrite(str(folder / split / f"im{number}.png"), image.astype(np.uint8))
     project = Project.create(
         folder / "p", images=folder / "train", predict_images=folder / "predict", classes=NAMES, task="classification"

@@ -86,7 +86,8 @@ class SegmentationTask(Task):
 
     def decoding(self, config: TrainConfig, annotations: Sequence[Annotation]) -> Decoding:
         areas = [np.bincount(np.asarray(a.labels).ravel())[1:] for a in annotations]
-        return Decoding(config.touching, smallest_size(np.concatenate(areas) if areas else np.empty(0)))
+        size = smallest_size(np.concatenate(areas) if areas else np.empty(0))
+        return Decoding(config.touching, size, _options(config.touching, size))
 
     def decoding_from_json(self, values: dict[str, Any]) -> Decoding:
         touching, size = values["touching"], values["min_size"]
@@ -279,6 +280,13 @@ def smallest_size(areas: NDArray[Any]) -> int:
     """Smallest object to believe in: a quarter of the 2nd percentile of the labelled areas, at least 4 pixels."""
     areas = areas[areas > 0]
     return max(4, int(np.percentile(areas, 2) / 4)) if len(areas) else 4
+
+
+def _options(touching: str, min_size: int) -> Any:
+    """The defaults of a way, which drop what is smaller than `min_size` pixels where they can."""
+    if touching in ("distance", "flow"):
+        return OPTIONS[touching](min_size=min_size)
+    return None
 
 
 # ---- decoding -------------------------------------------------------------------------------------------------------
