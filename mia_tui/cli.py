@@ -246,7 +246,9 @@ def train(
 
     opened = load_project(project)
     if resume and (name or config):
-        raise typer.BadParameter("--resume goes on with the name and settings of the run; start a new one to change them")
+        raise typer.BadParameter(
+            "--resume goes on with the name and settings of the run; start a new one to change them"
+        )
     run = (
         console.resume_training(opened, resume, settings or [])
         if resume

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 def start_training(project: Project, name: str | None, settings: Sequence[str], file: Path | None) -> RunFolder:
     """Start a training from `--set` settings on top of those of a TOML or JSON file."""
-    from mia_tui.engine.config import check_for_task, parse_settings
+    from mia_tui.engine.config import parse_settings
 
     config = parse_settings(list(settings), _read_settings(file) if file else {})
     _check_labels(project)

@@ -152,7 +152,10 @@ def check_for_task(config: TrainConfig, task: str, class_count: int) -> None:
     if not config.validates:
         problems += [
             f"{name}: needs validation images, and none are kept"
-            for name, wanted in (("schedule=plateau", config.schedule == "plateau"), ("stop_after", config.stop_after > 0))
+            for name, wanted in (
+                ("schedule=plateau", config.schedule == "plateau"),
+                ("stop_after", config.stop_after > 0),
+            )
             if wanted
         ]
     if config.frozen_epochs and not (config.encoder_weights or config.start_from):

@@ -134,5 +134,3 @@ def choose_channels(
         return 3, None
     found = "; ".join(f"{name}: {count}" for (count, _), name in example.items())
     raise MiaError(f"the images differ in their number of channels ({found}). Choose with --set channels=0,1,...")
-
-

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from mia_tui.engine.augment.strengths import BOUNDS, HELP
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mia_tui.engine.augment.strengths import BOUNDS, HELP
 
 SEGMENTATION, DETECTION, CLASSIFICATION = "segmentation", "detection", "classification"
 DENSE = (SEGMENTATION, DETECTION)
@@ -49,9 +50,7 @@ class TrainConfig(BaseModel):
     start_from: str | None = option(
         None, "Model of this project whose weights are kept to start with; empty = none", "Network"
     )
-    frozen_epochs: int = option(
-        0, "First epochs in which the encoder does not learn", "Network", ge=0, le=100_000
-    )
+    frozen_epochs: int = option(0, "First epochs in which the encoder does not learn", "Network", ge=0, le=100_000)
     encoder_rate: float = option(
         1.0, "Learning rate of the encoder as a share of that of the rest", "Network", gt=0, le=1
     )
@@ -65,9 +64,7 @@ class TrainConfig(BaseModel):
     color: Literal["auto", "grey", "rgb"] = option(
         "auto", "auto: as the images are; grey: one channel; rgb: three", "Input"
     )
-    neighbours: int = option(
-        0, "Planes below and above in z that the network sees too, each way", "Input", ge=0, le=20
-    )
+    neighbours: int = option(0, "Planes below and above in z that the network sees too, each way", "Input", ge=0, le=20)
     normalization: Literal["percentile", "dataset", "zscore", "imagenet"] = option(
         "percentile", "percentile: per frame; dataset: percentiles of all; zscore; imagenet", "Input"
     )
@@ -96,9 +93,7 @@ class TrainConfig(BaseModel):
     min_labelled: int = option(
         1, "Labelled pixels (points in detection) that are enough", "Patches", tasks=DENSE, ge=1, le=10**6
     )
-    oversample: float = option(
-        0.0, "0: classes as often as they are; 1: all equally often", "Patches", ge=0, le=1
-    )
+    oversample: float = option(0.0, "0: classes as often as they are; 1: all equally often", "Patches", ge=0, le=1)
 
     # ---- Target
     touching: Literal["border", "distance", "flow", "off"] = option(
@@ -112,9 +107,7 @@ class TrainConfig(BaseModel):
     border_weight: float = option(
         0.0, "w0 of the weight map between close objects; 0 = off", "Target", tasks=[SEGMENTATION], ge=0, le=1000
     )
-    border_sigma: float = option(
-        5.0, "sigma of the weight map in pixels", "Target", tasks=[SEGMENTATION], gt=0, le=100
-    )
+    border_sigma: float = option(5.0, "sigma of the weight map in pixels", "Target", tasks=[SEGMENTATION], gt=0, le=100)
     point_size: float = option(
         9.0, "Width of the peak at each point in pixels, about half an object", "Target", basic=True,
         tasks=[DETECTION], ge=1, le=255,
@@ -162,12 +155,14 @@ class TrainConfig(BaseModel):
     )
     warmup: float = option(0.05, "Share of the training in which the learning rate rises", "Schedule", ge=0, le=0.9)
     step_epochs: int = option(25, "Epochs after which schedule=step lowers the rate", "Schedule", ge=1, le=100_000)
-    rate_factor: float = option(
-        0.5, "Factor by which step and plateau lower the rate", "Schedule", gt=0, lt=1
-    )
+    rate_factor: float = option(0.5, "Factor by which step and plateau lower the rate", "Schedule", gt=0, lt=1)
     patience: int = option(5, "Epochs without progress before plateau lowers the rate", "Schedule", ge=1, le=10_000)
     stop_after: int = option(
-        0, "Epochs without progress in validation after which the training ends; 0 = never", "Schedule", ge=0, le=100_000
+        0,
+        "Epochs without progress in validation after which the training ends; 0 = never",
+        "Schedule",
+        ge=0,
+        le=100_000,
     )
 
     # ---- Validation
@@ -177,7 +172,9 @@ class TrainConfig(BaseModel):
     validation_images: list[str] | None = option(
         None, "Images that validate: keys, folders, patterns with *, or @FILE; empty = by share", "Validation"
     )
-    folds: int = option(0, "Cut the images into this many parts, one of which validates; 0 = off", "Validation", ge=0, le=100)
+    folds: int = option(
+        0, "Cut the images into this many parts, one of which validates; 0 = off", "Validation", ge=0, le=100
+    )
     fold: int = option(1, "Which of the parts validates, 1 to folds", "Validation", ge=1, le=100)
     seed: int = option(0, "Seed of split, weights, patches and augmentation", "Validation", ge=0, le=2**31 - 1)
 
@@ -185,9 +182,7 @@ class TrainConfig(BaseModel):
     augmentation: Literal["fluorescence", "phase", "histology", "none"] = option(
         "fluorescence", "Preset of random changes to the images", "Augmentation", basic=True
     )
-    augmentation_strength: float = option(
-        1.0, "Factor on all strengths of the preset", "Augmentation", ge=0, le=2
-    )
+    augmentation_strength: float = option(1.0, "Factor on all strengths of the preset", "Augmentation", ge=0, le=2)
     augment_flip: float | None = strength("flip")
     augment_turn: float | None = strength("turn")
     augment_rotate: float | None = strength("rotate")
@@ -214,9 +209,7 @@ class TrainConfig(BaseModel):
     compile: bool = option(False, "Compile the network first: minutes to start, pays on GPUs in long runs", "Machine")
     channels_last: bool = option(True, "Memory layout that is faster nearly everywhere", "Machine")
     deterministic: bool = option(False, "The same bits on GPUs too; slower", "Machine")
-    workers: int | None = option(
-        None, "Loader processes; empty = none on CPU, up to 8 on GPU", "Machine", ge=0, le=64
-    )
+    workers: int | None = option(None, "Loader processes; empty = none on CPU, up to 8 on GPU", "Machine", ge=0, le=64)
     threads: int | None = option(None, "CPU threads of torch; empty = all cores", "Machine", ge=1, le=1024)
     cache_gb: float | None = option(
         None, "Memory for decoded images; empty = a quarter of what is free", "Machine", ge=0, le=10_000

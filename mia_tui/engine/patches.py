@@ -121,7 +121,7 @@ class Patches(torch.utils.data.Dataset[Item]):
             labels, classes = consecutive(annotation.labels[rows, columns], classes)
         if annotation.points is not None:
             inside = _inside(annotation.points, top, left, self.size)
-            points, classes = annotation.points[inside] - np.float32([top, left]), classes[inside]
+            points, classes = annotation.points[inside] - np.array([top, left], np.float32), classes[inside]
         missing = [(0, self.size - side) for side in image.shape[:2]]
         if any(after for _, after in missing):
             known = np.pad(np.ones(image.shape[:2], bool) if known is None else known, missing)
@@ -141,7 +141,7 @@ def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tupl
 
 
 def _inside(points: NDArray[np.float32], top: int, left: int, size: int) -> NDArray[np.bool_]:
-    moved = points - np.float32([top, left])
+    moved = points - np.array([top, left], np.float32)
     inside: NDArray[np.bool_] = ((moved >= -0.5) & (moved < size - 0.5)).all(axis=1)
     return inside
 
@@ -150,8 +150,9 @@ def _chances(frames: Sequence[TrainingFrame], size: int) -> NDArray[np.float64]:
     """Chance of each frame."""
     areas = np.array([max(f.shape[0] * f.shape[1], size**2) for f in frames], float)
     objects = np.array([f.annotation.count for f in frames], float)
-    chances: NDArray[np.float64] = (areas / areas.sum() + objects / max(objects.sum(), 1)) / 2
-    return chances / chances.sum()
+    chances = areas / areas.sum() + objects / max(objects.sum(), 1)
+    shares: NDArray[np.float64] = chances / chances.sum()
+    return shares
 
 
 def _places(frame: TrainingFrame, number: int) -> list[tuple[float, float]]:

@@ -48,7 +48,6 @@ class PlaneCache:
         mapped: NDArray[Any] = np.load(path, mmap_mode="r")
         return mapped
 
-
     def keep(self, array: NDArray[Any]) -> NDArray[Any]:
         """The same array, in memory where it fits, else in a file that vanishes with the process."""
         if array.nbytes <= self._left:

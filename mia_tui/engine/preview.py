@@ -49,5 +49,5 @@ def _cut(annotation: Annotation, top: int, left: int) -> Annotation:
     return replace(
         annotation,
         labels=None if labels is None else labels[top : top + SIDE, left : left + SIDE],
-        points=None if points is None else points - np.float32([top, left]),
+        points=None if points is None else points - np.array([top, left], np.float32),
     )

@@ -24,7 +24,7 @@ def measured(
 ) -> dict[int, LabelObject]:
     """The objects of a prediction with `uncertainty: entropy` (and `uncertainty: disagreement`) among the measurements
     that QuPath shows; 0 is sure, 1 is not at all."""
-    layers = {"entropy": entropy(task.probabilities(prediction.maps, decoding))}
+    layers: dict[str, NDArray[Any]] = {"entropy": entropy(task.probabilities(prediction.maps, decoding))}
     if prediction.disagreement is not None:
         layers["disagreement"] = prediction.disagreement / np.float32(255)
     values = {f"uncertainty: {name}": task.at_objects(prediction.found, layer) for name, layer in layers.items()}

@@ -83,11 +83,11 @@ def default_space(task: str) -> dict[str, Range | Choice]:
     """What is searched when nothing else is asked for: the few settings that matter on every data set."""
     space: dict[str, Range | Choice] = {
         "learning_rate": Range(1e-4, 1e-2, log=True),
-        "augmentation": Choice(("fluorescence", "histology", "none")),
+        "augmentation_strength": Range(0.0, 2.0),
         "encoder": Choice(("resnet18", "mobilenet_v2", "efficientnet-b0")),
     }
     if task == "segmentation":
-        space["dice"] = Choice((0.0, 1.0))
+        space["loss"] = Choice(("cross_entropy + dice", "focal + dice", "lovasz + cross_entropy"))
     return space
 
 

@@ -10,13 +10,12 @@ import pytest
 import shapely
 import tifffile
 import torch
-from engine_helpers import make_project
+from engine_helpers import card, make_project, tiny_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
 from scipy import ndimage
-from engine_helpers import card, tiny_network
 from torch.nn import functional
 from torchvision.models import vgg16
 
@@ -580,7 +579,9 @@ def trained():
     tiles = Tiling(96, 32, 4)
     return Trained(
         Predictor(
-            card(network=spec, decoding=Decoding(min_size=20, options=Options(waist=0.1)), tiling=tiles), ByBrightness(), device="cpu"
+            card(network=spec, decoding=Decoding(min_size=20, options=Options(waist=0.1)), tiling=tiles),
+            ByBrightness(),
+            device="cpu",
         )
     )
 

@@ -20,9 +20,8 @@ import shapely
 import tifffile
 import torch
 from assist_models import disc
-from engine_helpers import make_project
+from engine_helpers import card, make_project, tiny_network
 from test_assist import tiny_sam
-from engine_helpers import card, tiny_network
 
 from mia_tui.engine.assist.messages import (
     AssistRequest,

@@ -24,9 +24,7 @@ CLASSES = (LabelClass("a", "#000000"), LabelClass("b", "#ffffff"))
 
 def points_of(*rows: tuple[float, float, str]) -> FrameLabels:
     """(x, y, class) as files have them."""
-    return FrameLabels.of(
-        48, 64, [LabelObject(n, shapely.Point(x, y), name) for n, (x, y, name) in enumerate(rows, 1)]
-    )
+    return FrameLabels.of(48, 64, [LabelObject(n, shapely.Point(x, y), name) for n, (x, y, name) in enumerate(rows, 1)])
 
 
 def test_files_count_from_the_corner_arrays_from_the_centre_of_the_first_pixel() -> None:

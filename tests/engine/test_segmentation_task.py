@@ -11,11 +11,12 @@ from mia_tui.engine.tasks.segmentation import Decoding, Objects, SegmentationTas
 from mia_tui.engine.tasks.task import IGNORED, Annotation, quantize
 from mia_tui.simulate import simulate
 
-
 TASK = SegmentationTask()
 
 
-def target_of(labels: np.ndarray, classes: list[int], touching: str = "border", known: np.ndarray | None = None) -> np.ndarray:
+def target_of(
+    labels: np.ndarray, classes: list[int], touching: str = "border", known: np.ndarray | None = None
+) -> np.ndarray:
     annotation = Annotation(np.array([0, *classes], np.uint8), labels=labels, known=known)
     return paint(annotation, make_config({"touching": touching}), max(classes, default=1))
 

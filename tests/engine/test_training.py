@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,7 +130,9 @@ def test_an_extended_run_is_the_run_that_was_to_be_longer(tmp_path) -> None:
 def test_a_new_run_can_keep_the_weights_of_a_model(tmp_path) -> None:
     project = make_project(tmp_path)
     run_training(project, "first", epochs=1, ema=0)
-    reporter, _ = run_training(project, "second", epochs=1, start_from="first", learning_rate=1e-9, weight_decay=0, ema=0)
+    reporter, _ = run_training(
+        project, "second", epochs=1, start_from="first", learning_rate=1e-9, weight_decay=0, ema=0
+    )
     first, second = (load_model(project.models_folder / name)[1].state_dict() for name in ("first", "second"))
     learnt = [key for key in first if key.endswith("weight")]
     assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)
@@ -182,7 +183,15 @@ def test_a_frozen_encoder_does_not_learn_until_it_is_thawed(tmp_path) -> None:
 def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path) -> None:
     project = make_project(tmp_path)
     # no batch norm statistics in the way: the loss is what is compared after one step of each
-    wish = {"epochs": 1, "ema": 0, "optimizer": "sgd", "weight_decay": 0, "clip": 0, "warmup": 0, "loss": "cross_entropy"}
+    wish = {
+        "epochs": 1,
+        "ema": 0,
+        "optimizer": "sgd",
+        "weight_decay": 0,
+        "clip": 0,
+        "warmup": 0,
+        "loss": "cross_entropy",
+    }
     large, _ = run_training(project, "large", batch_size=4, steps_per_epoch=1, **wish)
     small, _ = run_training(project, "small", batch_size=2, accumulate=2, steps_per_epoch=2, **wish)
     losses = [reporter.of("epoch")[0]["train_loss"] for reporter in (large, small)]
@@ -208,10 +217,17 @@ def test_the_batch_size_is_chosen_and_kept_on_resume(tmp_path, monkeypatch) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"normalization": "zscore"}, {"normalization": "dataset"}, {"normalization": "imagenet", "color": "rgb"},
-        {"downscale": 0.5, "patch_size": 32}, {"touching": "distance"}, {"touching": "flow"}, {"touching": "off"},
-        {"loss": "focal + lovasz", "class_weights": "auto"}, {"border_weight": 5.0, "class_weights": "1,2"},
-        {"optimizer": "sgd", "schedule": "one_cycle"}, {"oversample": 0.5, "architecture": "FPN", "decoder_channels": None},
+        {"normalization": "zscore"},
+        {"normalization": "dataset"},
+        {"normalization": "imagenet", "color": "rgb"},
+        {"downscale": 0.5, "patch_size": 32},
+        {"touching": "distance"},
+        {"touching": "flow"},
+        {"touching": "off"},
+        {"loss": "focal + lovasz", "class_weights": "auto"},
+        {"border_weight": 5.0, "class_weights": "1,2"},
+        {"optimizer": "sgd", "schedule": "one_cycle"},
+        {"oversample": 0.5, "architecture": "FPN", "decoder_channels": None},
     ],
 )
 def test_settings_train_and_predict(tmp_path, changes: dict) -> None:

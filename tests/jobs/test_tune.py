@@ -24,7 +24,7 @@ from mia_tui.runfolder import RunFolder, list_runs
 
 ROOT = Path(__file__).parents[2]
 TRIAL = Path(__file__).with_name("stand_in_trial.py")
-FIXED = ["encoder=resnet18", "augmentation=none", "dice=1", f"epochs={stand_in_trial.EPOCHS}", "device=cpu"]
+FIXED = ["encoder=resnet18", "augmentation=none", "augmentation_strength=1", "loss=cross_entropy", f"epochs={stand_in_trial.EPOCHS}", "device=cpu"]
 PERIOD_S = 0.02
 
 
@@ -53,7 +53,7 @@ def test_the_default_space_is_possible_and_a_fixed_setting_leaves_it():
     assert made.space["learning_rate"] == Range(1e-4, 1e-2, log=True)
     for part in made.space.values():
         assert len(part.probes()) >= 2
-    assert "dice" not in make_plan("detection").space
+    assert "loss" not in make_plan("detection").space
     less = make_plan("segmentation", ["encoder=resnet34", "epochs=7"], seed=5)
     assert set(made.space) - set(less.space) == {"encoder"}
     config = less.config({"learning_rate": 1e-3})
@@ -104,7 +104,7 @@ def test_impossible_searches_are_refused_with_the_reason(pair, message):
         (["validation=0"], [], "validation=0.*validation images"),
         (["epohcs=3"], [], "epohcs: unknown setting"),
         (["epochs"], [], "write key=value"),
-        ([], ["cross_entropy=0,1", "dice=0,1"], "would try.*dice=0.0, cross_entropy=0.0.*nothing would be learnt"),
+        ([], ["folds=0,2", "fold=1,5"], "would try.*fold 1 to folds"),
         (["learning_rate=1e-3", *FIXED], [], "nothing is left to search"),
     ],
 )

@@ -43,7 +43,9 @@ class Trained:
         view = clip_box(request.view, plane.shape)
         box = clip_box((view[0] - MARGIN, view[1] - MARGIN, view[2] + MARGIN, view[3] + MARGIN), plane.shape)
         if card.inputs.neighbours:
-            raise MiaError("this model looks at neighbouring planes, too: predict the image (g p), then correct it (g v)")
+            raise MiaError(
+                "this model looks at neighbouring planes, too: predict the image (g p), then correct it (g v)"
+            )
         picked = card.inputs.pick(plane.values, plane.rgb, plane.name)
         limits = card.normalization.limits(picked)  # of the whole frame, as in training
         part = np.ascontiguousarray(picked[:, box[0] : box[2], box[1] : box[3]])

@@ -97,14 +97,15 @@ class Strengths:
         if wrong:
             raise MiaError("the augmentation is not right:\n" + "\n".join(wrong))
 
-
     def scaled(self, factor: float) -> "Strengths":
         """Every strength times `factor`, cut to the bounds."""
         return self.replaced({field.name: getattr(self, field.name) * factor for field in fields(self)})
 
     def replaced(self, values: Mapping[str, float]) -> "Strengths":
         """Other strengths for some switches, cut to the bounds."""
-        return replace(self, **{name: min(max(value, BOUNDS[name][0]), BOUNDS[name][1]) for name, value in values.items()})
+        return replace(
+            self, **{name: min(max(value, BOUNDS[name][0]), BOUNDS[name][1]) for name, value in values.items()}
+        )
 
 
 PRESETS: dict[str, Strengths] = {

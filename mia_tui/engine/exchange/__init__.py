@@ -102,7 +102,9 @@ def export_model(
     card, model = load_model(folder)
     if not (folder / "model.safetensors").exists() and not (folder / f"model{kind.suffix}").exists():
         held = "model.onnx" if (folder / "model.onnx").exists() else "model.pt2"
-        raise MiaError(f"model {folder.name} was imported as {held}: it can only be exported to {Path(held).suffix[1:]}")
+        raise MiaError(
+            f"model {folder.name} was imported as {held}: it can only be exported to {Path(held).suffix[1:]}"
+        )
     tiles = parity.sample_tiles(card) if samples is None else samples
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".export-") as draft_folder:

@@ -259,7 +259,9 @@ def _summary(card: ModelCard) -> str:
 
 def _readme(source: Source) -> str:
     card = source.card
-    metrics = "\n".join(f"- {key}: {value}" for key, value in card.metrics.items() if not isinstance(value, dict | list))
+    metrics = "\n".join(
+        f"- {key}: {value}" for key, value in card.metrics.items() if not isinstance(value, dict | list)
+    )
     size = f"{card.pixel_size:g} µm" if card.pixel_size else "not recorded"
     side = getattr(card, "image_size", None)
     sizes = (

@@ -1,14 +1,20 @@
 import torch
 import torch.nn.functional as F
+
 from mia_tui.engine.tasks.task import IGNORED
+
+
 def pixel_loss(logits, target, terms, *, weights=None, class_weights=None, gamma=2.0, alpha=0.5, smoothing=0.0):
     logits = logits.float()
     valid = target != IGNORED
     loss = logits.sum() * 0
     for name, weight in terms:
         if name in ("cross_entropy", "kl"):
-            l = F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED, reduction="none", label_smoothing=smoothing)
-            if weights is not None: l = l * weights
+            l = F.cross_entropy(
+                logits, target, weight=class_weights, ignore_index=IGNORED, reduction="none", label_smoothing=smoothing
+            )
+            if weights is not None:
+                l = l * weights
             l = l.sum() / valid.sum().clamp(min=1)
         elif name == "focal":
             l = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none")

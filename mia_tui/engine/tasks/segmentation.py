@@ -175,8 +175,7 @@ class SegmentationTask(Task):
         return len(found.scores) - 1
 
     def probabilities(self, maps: NDArray[Any], decoding: Decoding) -> NDArray[np.float32]:
-        shares: NDArray[np.float32] = maps[: len(maps) - EXTRA[decoding.touching]] / np.float32(255)
-        return shares
+        return (maps[: len(maps) - EXTRA[decoding.touching]] / np.float32(255)).astype(np.float32)
 
     def at_objects(self, found: Objects, layer: NDArray[Any]) -> NDArray[np.float64]:
         count = self.count(found)
@@ -312,9 +311,7 @@ def _components(probabilities: Maps) -> NDArray[np.int32]:
     return labels
 
 
-def _describe(
-    labels: NDArray[np.int32], classes: Maps, foreground: NDArray[np.uint8], min_size: int
-) -> Objects:
+def _describe(labels: NDArray[np.int32], classes: Maps, foreground: NDArray[np.uint8], min_size: int) -> Objects:
     """Drop what is too small, number the rest 1..n, and give each object its class and score.
 
     The class is the one with the highest mean probability over the object, the score the mean foreground probability.

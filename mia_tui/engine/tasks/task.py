@@ -154,7 +154,9 @@ class Task(ABC):
     # ---- scores
 
     @abstractmethod
-    def map_loss(self, maps: Maps, annotation: Annotation, config: TrainConfig, class_count: int) -> tuple[float, float]:
+    def map_loss(
+        self, maps: Maps, annotation: Annotation, config: TrainConfig, class_count: int
+    ) -> tuple[float, float]:
         """(sum, weight) of a validation loss: comparable over epochs, not with the training loss."""
 
     @abstractmethod
@@ -205,5 +207,3 @@ def class_numbers(objects: Sequence[LabelObject], classes: Sequence[LabelClass])
                 f"({', '.join(number)}). Add it to project.toml or give the object another class."
             )
     return np.array([number[item.label_class] for item in objects], np.uint8)
-
-
