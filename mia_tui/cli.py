@@ -25,8 +25,8 @@ Source = Annotated[str, typer.Option("--from", help="labels or predictions:MODEL
 Format = Annotated[
     str,
     typer.Option(
-        help="masks, geojson (QuPath), mia (label folders of MIA), roi (ImageJ), coco or points (CSV: image, frame, "
-        "y, x, class)."
+        help="masks, geojson (QuPath), mia (label folders of MIA), roi (ImageJ), coco, points (CSV: image, frame, "
+        "y, x, class), classes (of images, CSV: image, frame, class) or, to import, folders (one of images per class)."
     ),
 ]
 Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
@@ -140,7 +140,8 @@ def import_labels(
 def export_labels(
     project: ProjectPath,
     dest: Annotated[
-        Path, typer.Argument(help="Folder to write into; coco and points also take a file.", show_default=False)
+        Path,
+        typer.Argument(help="Folder to write into; coco, points and classes also take a file.", show_default=False),
     ],
     format: Format = "masks",
     source: Source = "labels",

@@ -12,6 +12,8 @@ FORMATS = {
     "roi": "mia_tui.formats.roi",
     "coco": "mia_tui.formats.coco",
     "points": "mia_tui.formats.points",
+    "classes": "mia_tui.formats.classes",
+    "folders": "mia_tui.formats.folders",
 }
 """Name of a format -> its module."""
 

@@ -138,14 +138,16 @@ class ImageNames:
     """Which images a name in a table or list means.
 
     The image with exactly that key; else all whose key ends with the name or the other way round, folder by folder;
-    else all that have the same base name.
+    else all that have the same base name; else all that do without their suffix, as after a conversion.
     """
 
     def __init__(self, refs: list[ImageRef]) -> None:
         self._by_key = {name: ref for ref in refs for name in (ref.key, _plain(ref.key))}
         self._by_base: dict[str, list[ImageRef]] = {}
+        self._by_stem: dict[str, list[ImageRef]] = {}
         for ref in refs:
             self._by_base.setdefault(PurePosixPath(ref.key).name, []).append(ref)
+            self._by_stem.setdefault(_stem(PurePosixPath(ref.key).name), []).append(ref)
 
     def of(self, name: str) -> list[ImageRef]:
         """All images that the name may mean."""
@@ -153,12 +155,40 @@ class ImageNames:
         if name in self._by_key:
             return [self._by_key[name]]
         same_base = self._by_base.get(PurePosixPath(name).name, [])
-        ends = [
-            ref
-            for ref in same_base
-            if f"/{name}".endswith(f"/{_plain(ref.key)}") or f"/{_plain(ref.key)}".endswith(f"/{name}")
-        ]
-        return ends or same_base
+        if same_base:
+            return [ref for ref in same_base if _same_end(name, _plain(ref.key))] or same_base
+        stem = _stem(name)
+        same_stem = self._by_stem.get(PurePosixPath(stem).name, [])
+        return [ref for ref in same_stem if _same_end(stem, _stem(_plain(ref.key)))] or same_stem
+
+
+def _same_end(name: str, key: str) -> bool:
+    """Whether one path is the end of the other, folder by folder."""
+    return f"/{name}".endswith(f"/{key}") or f"/{key}".endswith(f"/{name}")
+
+
+def frame_named(text: str, frames: list[str], ref: ImageRef) -> str:
+    """The frame that a table means, by its number from 0 or its name; nothing means the only frame of an image.
+
+    Raises
+    ------
+    ValueError
+        When the image has no such frame.
+    """
+    text = text.strip()
+    if text in frames:
+        return text
+    if not text and len(frames) == 1:
+        return frames[0]
+    if not text:
+        raise ValueError(f"no frame, and {ref.key} has {len(frames)}")
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"frame is {text!r}, which is no number") from None
+    if number != int(number) or not 0 <= number < len(frames):
+        raise ValueError(f"frame {text} is not one of {ref.key}, which has 0 to {len(frames) - 1}")
+    return frames[int(number)]
 
 
 def _settle(refs: list[ImageRef], chosen: dict[tuple[str, str], list[Path]], pairs: Pairs) -> None:

@@ -11,7 +11,7 @@ import shapely
 
 from mia_tui.errors import MiaError
 from mia_tui.formats.gather import Found, check_inside
-from mia_tui.formats.pairing import ImageNames, pair
+from mia_tui.formats.pairing import ImageNames, frame_named, pair
 from mia_tui.formats.report import ExportReport, ImportReport, checked_file, exported_frames, exported_name, shown
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.objects import LabelObject
@@ -134,7 +134,7 @@ class _Gathered:
             check_inside(point, size)
         except ValueError:
             raise ValueError(f"outside the image {ref.key} of {size[0]} x {size[1]} pixels (y, x)") from None
-        frame = _frame(row.get("frame", ""), frames, ref)
+        frame = frame_named(row.get("frame", ""), frames, ref)
         score = table.number(row, "score") if row.get("score", "").strip() else None
         number = int(row["id"]) if row.get("id", "").strip().isdecimal() else 0
         item = LabelObject(number, point, row.get("class", "").strip(), "imported", score=score)
@@ -176,24 +176,6 @@ def _take_alone(gathered: _Gathered, paths: list[Path], source: Path, split: str
     for paired in pairs.pairs:
         if paired.path in paths:
             gathered.take(_read(paired.path), paired.ref)
-
-
-def _frame(text: str, frames: list[str], ref: ImageRef) -> str:
-    """The frame that a table means, by its number from 0 or its name."""
-    text = text.strip()
-    if text in frames:
-        return text
-    if not text and len(frames) == 1:
-        return frames[0]
-    if not text:
-        raise ValueError(f"no frame, and {ref.key} has {len(frames)}")
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"frame is {text!r}, which is no number") from None
-    if number != int(number) or not 0 <= number < len(frames):
-        raise ValueError(f"frame {text} is not one of {ref.key}, which has 0 to {len(frames) - 1}")
-    return frames[int(number)]
 
 
 # ---- export ----------------------------------------------------------------------------------------------------------

@@ -7,12 +7,24 @@ picture is formed as in a microscope: chromatin texture and nucleoli, a Gaussian
 uneven light, shot noise of the photons, read noise and a 12-bit camera.
 
 The masks are the very pixels that emit light: a pixel that two nuclei claim belongs to the one whose centre is nearer
-relative to its outline.
+relative to its outline. Only the pictures for counting (`counting`) have nuclei above each other, and points for truth.
 """
 
 from mia_tui.simulate.cells import COVERAGE
+from mia_tui.simulate.counting import CountingImage, simulate_crowd, write_counting_set
 from mia_tui.simulate.dataset import write_dataset
 from mia_tui.simulate.lapse import Simulation, Track, man_track, simulate
 from mia_tui.simulate.picture import Optics
 
-__all__ = ["COVERAGE", "Optics", "Simulation", "Track", "man_track", "simulate", "write_dataset"]
+__all__ = [
+    "COVERAGE",
+    "CountingImage",
+    "Optics",
+    "Simulation",
+    "Track",
+    "man_track",
+    "simulate",
+    "simulate_crowd",
+    "write_counting_set",
+    "write_dataset",
+]

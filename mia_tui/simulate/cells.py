@@ -115,7 +115,7 @@ class World:
         return np.array([self.height + 2 * self.margin, self.width + 2 * self.margin])
 
 
-def _new_cell(world: World, position: Array, age: float, size: float) -> Cell:
+def new_cell(world: World, position: Array, age: float, size: float) -> Cell:
     rng = world.rng
     nucleoli = np.column_stack([rng.uniform(-0.5, 0.5, (3, 2)), rng.uniform(0.09, 0.2, 3)])[: rng.integers(1, 4)]
     return Cell(
@@ -146,7 +146,7 @@ def populate(world: World, cells: int) -> list[Cell]:
     population: list[Cell] = []
     for i in range(cells + around):
         age = float(rng.uniform(0, 1)) * world.cycle
-        cell = _new_cell(world, np.zeros(2), age, world.radius / np.sqrt(1.5) * float(rng.lognormal(0.0, 0.08)))
+        cell = new_cell(world, np.zeros(2), age, world.radius / np.sqrt(1.5) * float(rng.lognormal(0.0, 0.08)))
         cell.age = min(age, cell.cycle - 0.5)
         cell.position = _free_place(world, population, cell, inside=i < cells)
         population.append(cell)
@@ -233,7 +233,7 @@ def _daughters(world: World, mother: Cell) -> Iterator[Cell]:
     axis = np.array([np.sin(mother.angle), np.cos(mother.angle)])
     for side in (-1.0, 1.0):
         place = (mother.position + side * mother.size * axis) % world.box
-        cell = _new_cell(world, place, 0.0, mother.size * float(world.rng.lognormal(0.0, 0.04)))
+        cell = new_cell(world, place, 0.0, mother.size * float(world.rng.lognormal(0.0, 0.04)))
         cell.angle = mother.angle + np.pi / 2 + 0.2 * float(world.rng.standard_normal())
         cell.brightness = mother.brightness * float(world.rng.lognormal(0.0, 0.06))
         cell.mother = mother.track

@@ -32,9 +32,9 @@ def draw(world: World, population: list[Cell], field: Array) -> tuple[Array, Arr
     shape = (world.height, world.width)
     nearest, owners, emission = np.ones(shape), np.zeros(shape, np.int32), np.zeros(shape)
     outlines = Outlines.of(population)
-    drawn: dict[int, _Footprint] = {}
+    drawn: dict[int, Footprint] = {}
     for number, cell in enumerate(population, 1):
-        around = _footprint(world, cell, outlines, number - 1)
+        around = footprint(world, cell, outlines, number - 1)
         if around.relative.size:
             drawn[number] = around
             closer = around.relative < nearest[around.box]
@@ -45,12 +45,12 @@ def draw(world: World, population: list[Cell], field: Array) -> tuple[Array, Arr
         keep = int(np.argmax(sizes)) + 1 if count and sizes.max() >= _SLIVER else -1
         owners[around.box][(parts > 0) & (parts != keep)] = 0
         if keep > 0:
-            emission[around.box][parts == keep] = _glow(population[number - 1], around, parts == keep, field)
+            emission[around.box][parts == keep] = glow(population[number - 1], around, parts == keep, field)
     return owners, emission
 
 
 @dataclass(frozen=True)
-class _Footprint:
+class Footprint:
     """The part of the picture around a nucleus: offsets from its centre, and distance from there over outline."""
 
     box: tuple[slice, slice]
@@ -59,7 +59,7 @@ class _Footprint:
     relative: Array
 
 
-def _footprint(world: World, cell: Cell, outlines: Outlines, which: int) -> _Footprint:
+def footprint(world: World, cell: Cell, outlines: Outlines, which: int) -> Footprint:
     centre = cell.position - world.margin
     reach = 1.05 * float(outlines.distance(which, np.linspace(0, 2 * np.pi, 48)).max()) + 1.0
     low = np.maximum(np.floor(centre - reach), 0).astype(int)
@@ -68,7 +68,7 @@ def _footprint(world: World, cell: Cell, outlines: Outlines, which: int) -> _Foo
     y, x = np.mgrid[low[0] : high[0], low[1] : high[1]] + 0.5
     y, x = y - centre[0], x - centre[1]
     relative = np.hypot(y, x) / outlines.distance(which, np.arctan2(y, x))
-    return _Footprint((slice(low[0], high[0]), slice(low[1], high[1])), y, x, relative)
+    return Footprint((slice(low[0], high[0]), slice(low[1], high[1])), y, x, relative)
 
 
 def texture_field(rng: np.random.Generator) -> Array:
@@ -81,7 +81,7 @@ def texture_field(rng: np.random.Generator) -> Array:
     return normed
 
 
-def _glow(cell: Cell, around: _Footprint, inside: Array, field: Array) -> Array:
+def glow(cell: Cell, around: Footprint, inside: Array, field: Array) -> Array:
     """Light of a nucleus at its pixels `inside`: thickness, chromatin and dark nucleoli."""
     y, x, relative = around.y[inside], around.x[inside], around.relative[inside]
     cos, sin = np.cos(cell.angle), np.sin(cell.angle)
@@ -94,8 +94,8 @@ def _glow(cell: Cell, around: _Footprint, inside: Array, field: Array) -> Array:
         shade -= 0.5 * (1 - cell.mitosis) * np.exp(-((u - centre_u) ** 2 + (v - centre_v) ** 2) / (2 * size**2))
     thickness = np.sqrt(1.0 - 0.7 * np.minimum(relative, 1.0) ** 2)
     bright = cell.brightness * (1.0 + 0.7 * cell.mitosis)
-    glow: Array = bright * thickness * np.clip(shade, 0.35, 1.0) * np.clip(1.0 + 0.2 * grain, 0.3, 1.8)
-    return glow
+    light: Array = bright * thickness * np.clip(shade, 0.35, 1.0) * np.clip(1.0 + 0.2 * grain, 0.3, 1.8)
+    return light
 
 
 def illumination(height: int, width: int, unevenness: float, rng: np.random.Generator) -> Array:

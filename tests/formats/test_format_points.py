@@ -293,3 +293,10 @@ def test_real_points(tmp_path):
     report = imported(project, tmp_path, "image,y,x\n" + table)
     assert (report.problems, report.unpaired_images) == ([], [])
     assert report.objects == table.count("\n")
+
+
+def test_names_without_or_with_another_suffix_find_their_image(project, tmp_path):
+    report = imported(project, tmp_path, "image,y,x\na,1,1\nx/b.tif,2,2\nb,3,3\nab,4,4\n")
+    assert report.frames == ["a.png image", "x/b.png image"]
+    assert "b fits the images x/b.png and y/b.png" in report.problems[0]
+    assert [text.split(": ")[1] for text in report.unpaired_files] == ["ab"]
