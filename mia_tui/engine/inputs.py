@@ -24,7 +24,7 @@ class Inputs:
     chosen : tuple of int, optional
         Which channels of the file; None takes all, grey repeated or colour averaged where `count` asks for it.
     neighbours : int
-        Planes below and above in z that follow as further channels, lowest first; beyond the stack the last is repeated.
+        Planes below and above in z that are further channels, lowest first; beyond the stack the last is repeated.
     downscale : float
         The share of their side to which planes are shrunk, at most 1.
     """

@@ -1,7 +1,7 @@
 """What a person can ask of a training or a prediction. Free of torch, so that the form and the command line can use it.
 
-Every option has a default that suits a beginner, bounds, a one-line help text and a place in the form: a group, basic or
-advanced, and the tasks it is for. The training form, `--set key=value` and `config.json` of a run all come from here.
+Every option has a default that suits a beginner, bounds, a one-line help text and a place in the form: a group, basic
+or advanced, and the tasks it is for. Training form, `--set key=value` and `config.json` of a run all come from here.
 """
 
 import re

@@ -95,7 +95,7 @@ def test_new_images_are_told_apart(trained: Project) -> None:
 def test_predictions_keep_their_probabilities(trained: Project, tmp_path) -> None:
     predict_project(trained, "m", device="cpu", tta=True, uncertainty=True)
     predict_project(trained, "m", device="cpu", tta=True, out=tmp_path / "out")
-    rows = {row["image"]: row for row in csv.DictReader(open(tmp_path / "out" / "classes.csv"))}
+    rows = {row["image"]: row for row in csv.DictReader((tmp_path / "out" / "classes.csv").read_text().splitlines())}
     for ref in trained.images("predict"):
         item = image_label(read_frame(trained.prediction_path("m", ref.key, "image")))
         row = rows[ref.key.removeprefix("@predict/")]

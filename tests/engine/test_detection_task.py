@@ -136,7 +136,7 @@ def test_predicted_points_as_shapes_and_as_tables(trained: Project, tmp_path) ->
     assert one.geometry.geom_type == "Point"
     assert set(one.extra["properties"]["measurements"]) == {"uncertainty: entropy", "uncertainty: disagreement"}
     predict_project(trained, "spots", out=tmp_path / "out", device="cpu", tta=True)
-    rows = list(csv.DictReader(open(tmp_path / "out" / "im3.tif.csv")))
+    rows = list(csv.DictReader((tmp_path / "out" / "im3.tif.csv").read_text().splitlines()))
     assert len(rows) == len(frame.objects)
     assert float(rows[0]["x"]) == pytest.approx(one.geometry.x, abs=0.01)
     assert rows[0]["class"] == one.label_class

@@ -61,7 +61,8 @@ def test_splits_that_cannot_be_are_said(tmp_path) -> None:
     frames = refs("a", "b")
     for values, reason in (
         ({"validation_images": ["x"]}, "x fits no labelled image"), ({"validation_images": ["*"]}, "none is left"),
-        ({"folds": 3}, "2 labelled images cannot be cut into 3"), ({"validation_images": ["@/no/where"]}, "cannot be read"),
+        ({"folds": 3}, "2 labelled images cannot be cut into 3"),
+        ({"validation_images": ["@/no/where"]}, "cannot be read"),
     ):  # fmt: skip
         with pytest.raises(MiaError, match=reason):
             split_frames(frames, wish(**values))

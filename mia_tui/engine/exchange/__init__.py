@@ -46,8 +46,8 @@ FORMATS = {
 class ExportReport:
     """What was written, and how far its raw outputs are from the model's.
 
-    `max_difference` of raw outputs and `agreement` (0..1, share of equal argmax) were measured on `tiles` tiles with the
-    written file, not with the network in memory.
+    `max_difference` of raw outputs and `agreement` (0..1, share of equal argmax) were measured on `tiles` tiles with
+    the written file, not with the network in memory.
     """
 
     format: str

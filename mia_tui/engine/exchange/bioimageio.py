@@ -1,8 +1,8 @@
 """A package for the BioImage Model Zoo (bioimage.io, model specification 0.5) that `bioimageio.core` runs and tests.
 
-It holds the network as ONNX and, for networks of segmentation-models-pytorch, as a PyTorch state dict; a test image with
-the expected output; the normalisation as processing steps; a cover, a README; and our `model.json`, so that the package
-comes back as a model here.
+It holds the network as ONNX and, for networks of segmentation-models-pytorch, as a PyTorch state dict; a test image
+with the expected output; the normalisation as processing steps; a cover, a README; and our `model.json`, so that the
+package comes back as a model here.
 """
 
 import json
@@ -161,7 +161,7 @@ def _preprocessing(card: ModelCard) -> list[Any]:
 
 
 def _activation(card: ModelCard) -> str:
-    """What turns raw outputs into probabilities: "softmax", "sigmoid", or "none" where channels are of several kinds."""
+    """What turns raw outputs into probabilities: "softmax", "sigmoid", or "none" where channels differ in kind."""
     if card.task == "detection":
         return "sigmoid"
     parting = card.to_json()["decoding"].get("touching") if card.task == "segmentation" else None
@@ -274,8 +274,8 @@ def _readme(source: Source) -> str:
 
 ## Input
 
-{card.network.in_channels} channel(s), values as the camera gives them. The whole frame is scaled per channel before it is
-cut into tiles; the steps in the package do it per block. Pixel size: {size}. {sizes}
+{card.network.in_channels} channel(s), values as the camera gives them. The whole frame is scaled per channel before
+it is cut into tiles; the steps in the package do it per block. Pixel size: {size}. {sizes}
 
 ## Output
 

@@ -62,8 +62,8 @@ def parse_card(text: str | None, path: Path) -> dict[str, Any]:
     """The card in an exported file."""
     if not text:
         raise MiaError(
-            f"{path} holds a network but no card of mia-tui (classes, channels, normalisation, decoding), without which "
-            "its outputs mean nothing here. Only files written by mia-tui models export can be imported."
+            f"{path} holds a network but no card of mia-tui (classes, channels, normalisation, decoding), without "
+            "which its outputs mean nothing here. Only files written by mia-tui models export can be imported."
         )
     try:
         values = json.loads(text)

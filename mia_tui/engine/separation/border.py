@@ -101,7 +101,7 @@ def border_weights(instances: NDArray[np.integer[Any]], w0: float, sigma: float)
 
 
 def separate(inside: NDArray[np.uint8], foreground: NDArray[np.uint8], options: Options) -> NDArray[np.int32]:
-    """Label image from quantised probabilities (Y, X): a watershed from the insides, band by band, so that memory stays that of the image.
+    """Label image from quantised probabilities (Y, X): a watershed from the insides, band by band to save memory.
 
     Two insides that the network left joined still come apart where they are waisted: the seeds are the deepest points
     of the insides (distance to their outline), and the basins of two seeds are merged again unless the way between them

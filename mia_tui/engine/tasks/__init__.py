@@ -1,4 +1,4 @@
-"""What a task is: target, output, loss, decoding and score. One file per task; everything else of the engine is shared."""
+"""What a task is: target, output, loss, decoding and score. One file per task; the rest of the engine is shared."""
 
 from mia_tui.engine.tasks.task import Annotation, Task
 from mia_tui.errors import MiaError

@@ -30,8 +30,8 @@ PIXEL_CENTRE = 0.5
 
 @dataclass(frozen=True)
 class PointDecoding:
-    """A point is a local maximum of at least `threshold` (0..1), no other within `distance` pixels is higher; one within
-    `radius` of a true point counts as found."""
+    """A point is a local maximum of at least `threshold` (0..1) with no higher one within `distance` pixels; a point
+    within `radius` of a true one counts as found."""
 
     threshold: float = 0.3
     distance: float = 4.0

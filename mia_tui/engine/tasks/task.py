@@ -67,7 +67,7 @@ class Task(ABC):
 
     @abstractmethod
     def annotate(self, labels: FrameLabels, classes: Sequence[LabelClass]) -> Annotation | None:
-        """The labels of a frame as arrays, without `known`; None when there is nothing that this task can learn from."""
+        """The labels of a frame as arrays, without `known`; None when this task can learn nothing from them."""
 
     @abstractmethod
     def outputs(self, config: TrainConfig, class_count: int) -> int:
@@ -138,10 +138,10 @@ class Task(ABC):
     def to_labels(self, found: Any, size: tuple[int, int], classes: Sequence[str]) -> FrameLabels:
         """What was found as shapes of a frame, source "predicted"."""
 
-    def write_beside(self, path: Path, found: Any) -> None:
+    def write_beside(self, path: Path, found: Any) -> None:  # noqa: B027
         """Write what belongs beside the shapes of a frame in `predictions/`; `path` is their file."""
 
-    def start_out(self, out: Path, classes: Sequence[str]) -> None:
+    def start_out(self, out: Path, classes: Sequence[str]) -> None:  # noqa: B027
         """Begin a folder of result files (`predict --out`)."""
 
     @abstractmethod
