@@ -10,9 +10,9 @@ import torch
 
 from mia_tui.engine import networks
 from mia_tui.engine.checkpoint import restore_rng, rng_state
-from mia_tui.engine.config import TrainConfig, rate_of
+from mia_tui.engine.config import TrainConfig, decay_of, rate_of
 from mia_tui.engine.device import Precision, make_deterministic, pick_device, pick_precision, set_threads
-from mia_tui.engine.optimizers import freeze_encoder, make_optimizer
+from mia_tui.engine.optimizers import freeze_encoder, make_optimizer, set_learning_rate
 from mia_tui.engine.tasks import Task
 from mia_tui.errors import MiaError
 
@@ -68,7 +68,7 @@ def build(config: TrainConfig, task: Task, spec: networks.NetworkSpec, model: to
     precision = pick_precision(device, config.amp)
     networks.place(model, device, channels_last=config.channels_last)
     optimizer = make_optimizer(
-        config.optimizer, model, learning_rate=rate_of(config), weight_decay=config.weight_decay,
+        config.optimizer, model, learning_rate=rate_of(config), weight_decay=decay_of(config),
         encoder_factor=config.encoder_rate,
     )  # fmt: skip
     scaler = torch.amp.GradScaler(device.type, enabled=precision.scaler)
@@ -87,8 +87,7 @@ def start_torch(config: TrainConfig) -> None:
 
 def step(learner: Learner, batches: Sequence[Batch], rate: float, number: int) -> float:
     """Optimiser step `number` on the gradients of one or several batches; their mean loss."""
-    for group in learner.optimizer.param_groups:
-        group["lr"] = rate * group.get("factor", 1.0)
+    set_learning_rate(learner.optimizer, rate)
     learner.train_mode()
     learner.optimizer.zero_grad(set_to_none=True)
     value = sum(backward(learner, batch, 1 / len(batches)) for batch in batches)

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -165,7 +165,7 @@ def rate_now(config: TrainConfig, progress: Progress, steps: int, clock: Clock) 
     if config.schedule != "step":  # steps are counted in epochs, also when the minutes end first
         done = max(done, clock.share())
     rate = learning_rate(
-        "constant" if config.schedule == "plateau" else config.schedule, rate_of(config), done, warmup=config.warmup,
+        config.schedule, rate_of(config), done, warmup=config.warmup,
         step_every=config.step_epochs / config.epochs, step_factor=config.rate_factor,
     )  # fmt: skip
     return rate * Plateau(**progress.plateau).multiplier if progress.plateau else rate
@@ -209,16 +209,16 @@ def _watch(config: TrainConfig, progress: Progress, value: float, validated: boo
     if not validated:
         return
     if config.schedule == "plateau":
-        plateau = Plateau(**progress.plateau) if progress.plateau else Plateau()
-        progress.plateau = asdict(plateau.update(value, factor=config.rate_factor, patience=config.patience))
+        plateau = Plateau(**progress.plateau) if progress.plateau else Plateau(config.rate_factor, config.patience)
+        progress.plateau = plateau.update(value).to_json()
     if config.stop_after:
-        early = EarlyStopping(**progress.early) if progress.early else EarlyStopping()
-        progress.early = asdict(early.update(value))
+        early = replace(EarlyStopping(**progress.early), patience=config.stop_after)  # an extension may change it
+        progress.early = early.update(value).to_json()
 
 
 def _stale(config: TrainConfig, progress: Progress) -> bool:
     """Whether early stopping ends the training."""
-    return bool(progress.early) and EarlyStopping(**progress.early).over(config.stop_after)
+    return replace(EarlyStopping(**progress.early), patience=config.stop_after).over
 
 
 def card_of(job: Job, material: Material, progress: Progress, decoding: Any = None) -> ModelCard:
