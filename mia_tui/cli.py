@@ -358,11 +358,18 @@ def score(
 @app.command()
 def models(
     project: ProjectPath,
-    action: Annotated[str, typer.Argument(help="list, show or rm.")] = "list",
-    name: Annotated[str | None, typer.Argument(help="Model.", show_default=False)] = None,
+    action: Annotated[str, typer.Argument(help="list, show, export, import or rm.")] = "list",
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME|FILE]", help="Model; the file to import.", show_default=False)
+    ] = None,
+    format: Annotated[str, typer.Option(help="Of an export: safetensors, onnx, pt2 or bioimageio.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option(help="File to export to; by default in results/.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="Name of an imported model.")] = None,
+    license: Annotated[str, typer.Option(help="Of exported weights: SPDX identifier (bioimageio).")] = "CC-BY-4.0",
+    author: Annotated[list[str] | None, typer.Option(help="Of exported weights, as often as needed.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List, show and remove the models of a project."""
+    """List, show, export, import and remove the models of a project."""
     from mia_tui import console
 
     opened = load_project(project)
@@ -371,8 +378,18 @@ def models(
         say(console.format_models(rows) if rows else "no models yet; train one with: mia-tui train " + str(project))
         finish(as_json, {"models": rows})
         return
-    if action not in ("show", "rm") or name is None:
-        raise typer.BadParameter("give list, show NAME or rm NAME")
+    if action not in ("show", "export", "import", "rm") or name is None:
+        raise typer.BadParameter("give list, show NAME, export NAME, import FILE or rm NAME")
+    if action == "export":
+        report = console.export_model(opened, name, format, out, license, author or ())
+        say(console.format_export(report))
+        finish(as_json, report)
+        return
+    if action == "import":
+        imported = console.import_model(opened, Path(name), new_name)
+        say(f"model {imported['model']} imported: {imported['task']}, {imported['network']}")
+        finish(as_json, imported)
+        return
     card = console.read_card(opened, name)
     if action == "rm":
         console.remove_model(opened, name)

@@ -46,8 +46,8 @@ FORMATS = {
 class ExportReport:
     """What was written, and how far its raw outputs are from the model's.
 
-    `max_difference` of raw outputs and `agreement` (0..1, share of equal argmax) were measured on `tiles` tiles with the
-    written file, not with the network in memory.
+    `max_difference` of raw outputs and `agreement` (0..1, share of equal argmax) were measured on `tiles` tiles with
+    the written file, not with the network in memory.
     """
 
     format: str
@@ -102,7 +102,9 @@ def export_model(
     card, model = load_model(folder)
     if not (folder / "model.safetensors").exists() and not (folder / f"model{kind.suffix}").exists():
         held = "model.onnx" if (folder / "model.onnx").exists() else "model.pt2"
-        raise MiaError(f"model {folder.name} was imported as {held}: it can only be exported to {Path(held).suffix[1:]}")
+        raise MiaError(
+            f"model {folder.name} was imported as {held}: it can only be exported to {Path(held).suffix[1:]}"
+        )
     tiles = parity.sample_tiles(card) if samples is None else samples
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".export-") as draft_folder:
@@ -125,7 +127,7 @@ def import_model(source: Path, models_folder: Path, name: str) -> Path:
         When the name is taken or unfit, the file is damaged, of an unknown kind, or has no card of ours.
     """
     target = models_folder / name
-    if name != Path(name).name or name.startswith("."):
+    if not name or name != Path(name).name or name.startswith("."):
         raise MiaError(f"{name!r} cannot be the name of a model: give --name NAME, a single word")
     if target.exists():
         raise MiaError(f"there is a model {name!r} already. Give another --name, or remove it with models rm {name}")

@@ -1,8 +1,8 @@
 """A package for the BioImage Model Zoo (bioimage.io, model specification 0.5) that `bioimageio.core` runs and tests.
 
-It holds the network as ONNX and, for networks of segmentation-models-pytorch, as a PyTorch state dict; a test image with
-the expected output; the normalisation as processing steps; a cover, a README; and our `model.json`, so that the package
-comes back as a model here.
+It holds the network as ONNX and, for networks of segmentation-models-pytorch, as a PyTorch state dict; a test image
+with the expected output; the normalisation as processing steps; a cover, a README; and our `model.json`, so that the
+package comes back as a model here.
 """
 
 import json
@@ -161,7 +161,7 @@ def _preprocessing(card: ModelCard) -> list[Any]:
 
 
 def _activation(card: ModelCard) -> str:
-    """What turns raw outputs into probabilities: "softmax", "sigmoid", or "none" where channels are of several kinds."""
+    """What makes probabilities of raw outputs: "softmax", "sigmoid", or "none" where channels are of several kinds."""
     if card.task == "detection":
         return "sigmoid"
     parting = card.to_json()["decoding"].get("touching") if card.task == "segmentation" else None
@@ -229,11 +229,14 @@ def _test_arrays(source: Source, plane: NDArray[np.uint16], folder: Path) -> NDA
     card = source.card
     values = apply_limits(plane, card.normalization.limits(plane))
     raw = torch.from_numpy(parity.outputs_of(source.model)(values[None]))
-    activate = {"softmax": lambda x: x.softmax(1), "sigmoid": torch.sigmoid, "none": lambda x: x}[_activation(card)]
-    expected: NDArray[np.float32] = activate(raw).numpy()
+    activation = _activation(card)
+    if activation != "none":
+        raw = raw.softmax(1) if activation == "softmax" else raw.sigmoid()
+    expected: NDArray[np.float32] = raw.numpy()
     np.save(folder / "test-input.npy", plane[None].astype(np.float32))
     np.save(folder / "test-output.npy", expected)
-    return expected[0]
+    first: NDArray[np.float32] = expected[0]
+    return first
 
 
 def _cover(plane: NDArray[np.uint16], expected: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -259,7 +262,9 @@ def _summary(card: ModelCard) -> str:
 
 def _readme(source: Source) -> str:
     card = source.card
-    metrics = "\n".join(f"- {key}: {value}" for key, value in card.metrics.items() if not isinstance(value, dict | list))
+    metrics = "\n".join(
+        f"- {key}: {value}" for key, value in card.metrics.items() if not isinstance(value, dict | list)
+    )
     size = f"{card.pixel_size:g} µm" if card.pixel_size else "not recorded"
     side = getattr(card, "image_size", None)
     sizes = (
@@ -272,8 +277,8 @@ def _readme(source: Source) -> str:
 
 ## Input
 
-{card.network.in_channels} channel(s), values as the camera gives them. The whole frame is scaled per channel before it is
-cut into tiles; the steps in the package do it per block. Pixel size: {size}. {sizes}
+{card.network.in_channels} channel(s), values as the camera gives them. Each channel of the whole frame is scaled by its
+percentiles before it is cut into tiles. Pixel size: {size}. {sizes}
 
 ## Output
 

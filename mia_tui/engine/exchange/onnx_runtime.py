@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, free of torch: an exported graph is ready in a fraction of the time torch needs to import."""
+"""ONNX Runtime on the CPU, free of torch: an exported graph is ready long before torch would be imported."""
 
 import hashlib
 import importlib.util
@@ -75,8 +75,8 @@ def available() -> bool:
 def fast_network(folder: Path, threads: int | None = None) -> OnnxNetwork:
     """The network of a model folder for ONNX Runtime, from `model.onnx` beside its weights.
 
-    The first call exports it (some seconds, with torch) and checks that it says the same; later ones only read it, until
-    the weights change.
+    The first call exports it (some seconds, with torch) and checks that it says the same; later ones only read it,
+    until the weights change.
 
     Raises
     ------
@@ -85,6 +85,8 @@ def fast_network(folder: Path, threads: int | None = None) -> OnnxNetwork:
     """
     _runtime()
     path, stamp = folder / "model.onnx", weights_hash(folder)
+    if stamp is None and not path.exists():
+        raise MiaError(f"the model in {folder} has neither weights nor an ONNX graph that ONNX Runtime could run")
     if stamp is None:
         return OnnxNetwork(path, threads)
     network = _usable(path, stamp, threads)

@@ -15,7 +15,7 @@ from mia_tui.simulate import simulate
 
 TILES = 3
 MAX_DIFFERENCE = 1e-3
-"""Largest difference of raw outputs (logits) that an export may have; kernels of two libraries differ by 1e-6 to 1e-4."""
+"""Largest difference of raw outputs (logits) an export may have; kernels of two libraries differ by 1e-6 to 1e-4."""
 MIN_AGREEMENT = 0.999
 """Smallest share of pixels (or images) with the same most probable channel."""
 
