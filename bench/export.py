@@ -1,8 +1,8 @@
 """Prediction on the CPU by PyTorch (channels last, inference mode) and by ONNX Runtime, the same network in one run.
 
 Tiles per second of Unets with three encoders, 256 and 512 px, one and four tiles at once, in turns, best of `ROUNDS`;
-the seconds from the start of a fresh process to the outputs of its first tile of 256 px; and what the export takes once.
-All on `THREADS` threads. Goal: ONNX Runtime at least 1.2 x the tiles, its first tile within 1 s.
+the seconds from the start of a process to the outputs of its first tile of 256 px; and what the export takes once. All
+on `THREADS` threads. Goal: ONNX Runtime at least 1.2 x the tiles, its first tile within 1 s.
 """
 
 import subprocess
