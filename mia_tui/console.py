@@ -391,6 +391,41 @@ def format_models(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def export_model(
+    project: Project, name: str, format: str, out: Path | None, license: str, authors: Sequence[str]
+) -> Row:
+    """Write a model for other programs; the report of `engine.exchange.export_model`."""
+    from mia_tui.engine import exchange
+
+    read_card(project, name)  # a wrong name or format is said before the libraries of the engine are loaded
+    kind = exchange.FORMATS.get(format)
+    if kind is None:
+        raise MiaError(f"unknown format {format!r}: choose one of {', '.join(exchange.FORMATS)}")
+    target = out or project.results_folder / f"{name}{kind.suffix}"
+    report = exchange.export_model(
+        project.models_folder / name, target, format, license=license, authors=tuple(authors)
+    )
+    return {"model": name, **report.as_dict()}
+
+
+def format_export(report: Row) -> str:
+    """What was written, and what the comparison with the model said."""
+    lines = [str(path) for path in report["files"]]
+    lines.append(
+        f"compared with the model on {report['tiles']} tiles: outputs differ by at most "
+        f"{report['max_difference']:.2g}, same class on {report['agreement']:.4%}"
+    )
+    return "\n".join(lines)
+
+
+def import_model(project: Project, source: Path, name: str | None) -> Row:
+    """Make a model of the project from an exported file; its row of the list."""
+    from mia_tui.engine import exchange
+
+    folder = exchange.import_model(source, project.models_folder, name or exchange.default_name(source))
+    return next(row for row in model_rows(project) if row["model"] == folder.name)
+
+
 def remove_model(project: Project, name: str) -> None:
     """Delete a model. Its predictions stay."""
     read_card(project, name)

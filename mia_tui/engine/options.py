@@ -247,4 +247,5 @@ class PredictConfig(BaseModel):
     tta: bool = Field(False, description="Average over 8 flips and turns")
     probabilities: bool = Field(False, description="Also keep the probabilities as TIFF")
     uncertainty: bool = Field(False, description="Also measure how unsure the model is of each object")
+    onnx: bool = Field(False, description="Compute with ONNX Runtime on the CPU")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
