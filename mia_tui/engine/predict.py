@@ -84,7 +84,9 @@ def predict_project(
     outside = [ref.key for ref in refs if ref.split == "outside"]
     if outside and out is None:
         raise MiaError(f"{outside[0]} is not an image of the project: give --out DIR for its prediction")
-    predictor = Predictor.load(project.models_folder / model, device=device, tta=tta, uncertainty=uncertainty, onnx=onnx)
+    predictor = Predictor.load(
+        project.models_folder / model, device=device, tta=tta, uncertainty=uncertainty, onnx=onnx
+    )
     if out is not None:
         predictor.task.start_out(out, [name for name, _ in predictor.card.classes])
     failed: dict[str, str] = {}

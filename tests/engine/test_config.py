@@ -13,7 +13,9 @@ def test_every_setting_has_a_help_text() -> None:
 
 
 def test_settings_are_read_from_text() -> None:
-    config = parse_settings(["epochs=7", "max_minutes=2.5", "channels=0,2", "encoder_weights=none", "compile=yes"], {"batch_size": 3})
+    config = parse_settings(
+        ["epochs=7", "max_minutes=2.5", "channels=0,2", "encoder_weights=none", "compile=yes"], {"batch_size": 3}
+    )
     assert (config.epochs, config.max_minutes, config.channels, config.batch_size) == (7, 2.5, [0, 2], 3)
     assert config.encoder_weights is None
     assert config.compile
