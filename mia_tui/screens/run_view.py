@@ -284,10 +284,13 @@ def epoch_lines(history: RunHistory) -> list[str]:
 
 
 def facts(kind: str, status: Status, history: RunHistory, now: float) -> Content:
-    """State and progress in one line, what it runs on in the next, and the reason when it ended before its time."""
+    """State and progress in one line, what it runs on in the next, the last epoch's metrics, and why it ended."""
     glyph, color = STATE_MARKS[status.state]
     lines = [Content.assemble((f"{glyph} {status.state}", f"bold ${color}"), *_progress(kind, status, history, now))]
     lines.append(Content.styled("   ".join(_machine(status, history, now)), "dim"))
+    if history.metrics:
+        best = "" if history.best_epoch is None else f"   {BEST_GLYPH} epoch {history.best_epoch}"
+        lines.append(Content(f"{metrics_text(history.metrics_at(-1))}{best}"))
     if kind == "predict":
         lines.append(_bar(history.done or status.step, history.total or status.steps, history.key))
     if status.message:

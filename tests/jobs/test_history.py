@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mia_tui.jobs.watch import EventTail, RunHistory, headline_first, metrics_text
-from mia_tui.runfolder import RunFolder
-from mia_tui.screens.run_view import score_series
+from mia_tui.runfolder import RunFolder, Status
+from mia_tui.screens.run_view import facts, score_series
 
 
 @pytest.fixture
@@ -120,6 +120,8 @@ def test_the_headline_stands_first_and_each_metric_has_its_unit() -> None:
     assert next(iter(history.metrics_at(0).items())) == ("f1", 0.5)
     assert history.metrics_at(0)["recall"] is None
     assert [s.name for s in score_series(history)] == ["f1", "precision", "recall"]
+    seen = facts("train", Status(state="running"), history, 0.0).plain
+    assert "f1 0.500  precision 0.250  localization 1.23 px  count_mae 12.500  recall –   ★ epoch 1" in seen
 
 
 def test_a_worker_that_names_no_headline_is_known_by_its_first_metric() -> None:
