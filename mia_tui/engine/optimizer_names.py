@@ -3,7 +3,7 @@
 OPTIMIZERS = ("adamw", "adam", "adamax", "adadelta", "adagrad", "sgd", "muon")
 
 DEFAULT_RATES = {
-    "adamw": 2e-3, "adam": 2e-3, "adamax": 4e-3, "adadelta": 1.0, "adagrad": 1e-2, "sgd": 3e-2, "muon": 2e-3,
+    "adamw": 2e-3, "adam": 2e-3, "adamax": 4e-3, "adadelta": 1.0, "adagrad": 1e-2, "sgd": 3e-2, "muon": 5e-3,
 }  # fmt: skip
 """Highest learning rate of a schedule, for networks that start from random weights."""
 

@@ -58,7 +58,7 @@ def make_optimizer(
         case "sgd":
             return torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=fused)
         case "muon":
-            muon: torch.optim.Optimizer = timm.optim.Muon(groups, nesterov=True)
+            muon: torch.optim.Optimizer = timm.optim.Muon(groups, nesterov=True, adjust_lr_fn="match_rms_adamw")
             return muon
     raise MiaError(f"unknown optimiser {name!r}: choose one of {', '.join(OPTIMIZERS)}")
 

@@ -72,7 +72,7 @@ def balance(target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Weights 1 + c t of the pixels, with c such that peaks and background weigh the same, at most `MOST_BALANCE`.
 
     A heat map is nearly empty: in a plain mean the points hardly count, and "no point anywhere" is the first thing that
-    is learnt and for long the last (with the absolute error, whose optimum is the median, for ever). Weighted so, the
+    is learnt and may be the last, above all with the absolute error, whose optimum is the median. Weighted so, the
     first squared error is about 1/6 for one point and for many, and default learning rates work. c is bounded because
     heights of doubtful points are lifted with it: one that is there with probability q is painted at (1 + c) q / (1 + c
     q); the order of the heights, which the threshold cuts, stays.
