@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Tiling:
-    """`size` and `overlap` in pixels, `batch` tiles at once on GPUs. Small images are mirrored to `least` pixels, the side
-    of the training patches, because some networks cannot take less."""
+    """`size` and `overlap` in pixels, `batch` tiles at once on GPUs. Small images are mirrored to `least` pixels, the
+    side of the training patches, because some networks cannot take less."""
 
     size: int = 512
     overlap: int = 64
