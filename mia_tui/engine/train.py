@@ -95,8 +95,7 @@ def train(job: Job, *, should_stop: Callable[[], bool] = lambda: False, started:
         learner.freeze(progress.epoch < config.frozen_epochs)
         for batches in grouped(loader.batches(progress.epoch, progress.step), config.accumulate):
             rate = rate_now(config, progress, loader.steps, clock)
-            value = step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
-            progress.loss_sum += value * len(batches)
+            step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
             progress.step += len(batches)
             speed.report(progress, clock, learner, rate)
             if should_stop():
@@ -192,7 +191,7 @@ def finish_epoch(job: Job, material: Material, learner: Learner, progress: Progr
     shown = (material.validation or material.train)[0]
     picture = job.run.path / "preview" / f"epoch_{number:04d}.png"
     write_preview(picture, predictor, shown)
-    train_loss = progress.loss_sum / max(progress.step, 1)
+    train_loss = (progress.loss_sum + learner.take_losses()) / max(progress.step, 1)
     record = {"epoch": number, "train_loss": train_loss, "val_loss": loss, "metrics": metrics, "best": best}
     progress.history.append(record)
     progress.epoch, progress.step, progress.loss_sum = number, 0, 0.0
@@ -281,6 +280,7 @@ class _Speed:
         samples = self._since * self.loader.batch_size / passed
         self._reported, self._since = time.monotonic(), 0
         done = progress.epoch * self.loader.steps + progress.step
+        progress.loss_sum += learner.take_losses()
         self.job.reporter.event(
             "step", step=done, epoch=progress.epoch + 1, loss=progress.loss_sum / progress.step, lr=rate,
             samples_per_s=round(samples, 2), memory_mb=round(peak_memory_mb(learner.device)),
@@ -297,6 +297,7 @@ class _Saver:
         self._saved = time.monotonic()
 
     def save(self) -> None:
+        self.progress.loss_sum += self.learner.take_losses()
         self.progress.elapsed = self.clock.elapsed()
         save_checkpoint(
             self.run.last_checkpoint, {"learner": self.learner.state(), "progress": vars(self.progress).copy()}
