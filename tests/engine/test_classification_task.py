@@ -121,3 +121,13 @@ def test_probabilities_are_a_softmax() -> None:
 
     output = torch.tensor([[1.0, 2.0, 3.0]])
     torch.testing.assert_close(TASK.activate(output, NoDecoding()), output.softmax(1))
+
+
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+def test_the_preview_says_the_true_and_the_found_class(tmp_path, color: str) -> None:
+    project = make_images(tmp_path)
+    run = new_run(project)
+    train(Job(project, wish(epochs=1, steps_per_epoch=1, color=color), run, "m", Recorder()))
+    picture = cv2.imread(str(run.path / "preview" / "epoch_0001.png"))
+    assert picture.shape == (32, 32, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2
