@@ -19,6 +19,7 @@ from mia_tui.engine.evaluate import validate
 from mia_tui.engine.learner import Learner, build, start_torch, step
 from mia_tui.engine.loader import Loader
 from mia_tui.engine.material import Material, prepare
+from mia_tui.engine.networks import build_network
 from mia_tui.engine.patches import Item
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.preview import write_preview
@@ -120,7 +121,9 @@ def begin(job: Job, material: Material, clock: Clock) -> tuple[Learner, Progress
         saved = load_checkpoint(job.run.last_checkpoint)
         progress = Progress(**saved["progress"])
         clock.before = progress.elapsed
-    model, note = first_weights(job.project, config, material.spec)
+    # a run that goes on has its weights: those that it started with need not be there any more
+    started = first_weights(job.project, config, material.spec) if saved is None else None
+    model, note = started or (build_network(material.spec), "")
     learner = build(config, material.task, material.spec, model)
     size = config.batch_size or progress.batch_size or choose_batch_size(learner, material, config, job.class_count)
     progress.batch_size = size
