@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.fitting import fit
 from mia_tui.engine.inputs import Inputs
-from mia_tui.engine.normalize import Normalization, sample
+from mia_tui.engine.normalize import SAMPLES, Normalization, sample
 from mia_tui.engine.options import TrainConfig
 from mia_tui.engine.planes import PlaneCache
 from mia_tui.engine.splits import Frame
@@ -22,6 +22,9 @@ from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import area_mask
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import LabelClass, Project
+
+POOLED = 2**24
+"""Percentiles of all training frames together come from at most about this many pixels: thousands of frames fit."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def fit_normalization(
     plain = Normalization(low, high, kind)
     if kind == "dataset":
         own = len(frames[0].plane) // (2 * config.neighbours + 1)
-        pooled = [np.concatenate([sample(frame.plane[c]) for frame in frames]) for c in range(own)]
+        most = min(SAMPLES, max(POOLED / len(frames), 1000))
+        pooled = [np.concatenate([sample(frame.plane[c], most) for frame in frames]) for c in range(own)]
         limits = [np.percentile(values, [low, high]) if values.size else (0.0, 1.0) for values in pooled]
         return replace(plain, fixed=tuple((float(a), float(b)) for a, b in limits))
     if kind == "imagenet":

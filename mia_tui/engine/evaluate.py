@@ -25,10 +25,10 @@ def validate(
     answers: list[tuple[Any, Annotation]] = []
     losses = weights = 0.0
     for frame in frames:
-        found = predictor.find(frame.plane, frame.limits)
-        loss, weight = task.map_loss(found.maps, frame.annotation, config, class_count)
+        maps, _ = predictor.maps(frame.plane, frame.limits)
+        loss, weight = task.map_loss(maps, frame.annotation, config, class_count)
         losses, weights = losses + loss, weights + weight
-        answers.append((found.maps, frame.annotation))
+        answers.append((maps, frame.annotation))
     decoding = task.tune(decoding, answers, class_count)
     scores = [
         task.score(frame.name, task.decode(maps, decoding), truth, decoding, class_count)

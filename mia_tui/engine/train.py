@@ -254,7 +254,8 @@ def card_of(job: Job, material: Material, progress: Progress, decoding: Any = No
 def tiling_of(config: TrainConfig, material: Material) -> Tiling:
     """Tiles larger than the patches, for speed, but for networks that take one size only."""
     own = material.spec.image_size
-    return Tiling(size=own or max(512, config.patch_size), least=own or config.patch_size)
+    size = own or max(512, config.patch_size)
+    return Tiling(size=size, overlap=min(64, size // 2), least=own or config.patch_size)
 
 
 def export(job: Job, material: Material, progress: Progress) -> None:
