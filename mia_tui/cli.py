@@ -328,9 +328,15 @@ def predict(
     project: ProjectPath,
     model: Annotated[str, typer.Option(help="Name of a model of the project.", show_default=False)],
     images: Annotated[list[str] | None, typer.Option(help="Image, file or folder, as often as needed.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write label TIFFs here instead of into the project.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write label TIFFs or tables here instead of into the project.")
+    ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over eight flips and turns.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep probabilities as TIFF.")] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Measure how unsure the model is of each object (best with --tta).")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Compute with ONNX Runtime: faster on CPUs.")] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -342,8 +348,8 @@ def predict(
     from mia_tui.engine.predict import predict_project
 
     summary = predict_project(
-        opened, model, images=images, out=out, tta=tta, probabilities=probabilities,
-        device=device, report=progress_line,
+        opened, model, images=images, out=out, tta=tta, probabilities=probabilities, uncertainty=uncertainty,
+        onnx=onnx, device=device, report=progress_line,
     )  # fmt: skip
     say(f"{summary.objects} objects on {summary.frames} frames of {summary.images} images")
     for key, reason in summary.failed.items():
@@ -405,11 +411,18 @@ def score(
 @app.command()
 def models(
     project: ProjectPath,
-    action: Annotated[str, typer.Argument(help="list, show or rm.")] = "list",
-    name: Annotated[str | None, typer.Argument(help="Model.", show_default=False)] = None,
+    action: Annotated[str, typer.Argument(help="list, show, export, import or rm.")] = "list",
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME|FILE]", help="Model; the file to import.", show_default=False)
+    ] = None,
+    format: Annotated[str, typer.Option(help="Of an export: safetensors, onnx, pt2 or bioimageio.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option(help="File to export to; by default in results/.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="Name of an imported model.")] = None,
+    license: Annotated[str, typer.Option(help="Of exported weights: SPDX identifier (bioimageio).")] = "CC-BY-4.0",
+    author: Annotated[list[str] | None, typer.Option(help="Of exported weights, as often as needed.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List, show and remove the models of a project."""
+    """List, show, export, import and remove the models of a project."""
     from mia_tui import console
 
     opened = load_project(project)
@@ -418,8 +431,18 @@ def models(
         say(console.format_models(rows) if rows else "no models yet; train one with: mia-tui train " + str(project))
         finish(as_json, {"models": rows})
         return
-    if action not in ("show", "rm") or name is None:
-        raise typer.BadParameter("give list, show NAME or rm NAME")
+    if action not in ("show", "export", "import", "rm") or name is None:
+        raise typer.BadParameter("give list, show NAME, export NAME, import FILE or rm NAME")
+    if action == "export":
+        report = console.export_model(opened, name, format, out, license, author or ())
+        say(console.format_export(report))
+        finish(as_json, report)
+        return
+    if action == "import":
+        imported = console.import_model(opened, Path(name), new_name)
+        say(f"model {imported['model']} imported: {imported['task']}, {imported['network']}")
+        finish(as_json, imported)
+        return
     card = console.read_card(opened, name)
     if action == "rm":
         console.remove_model(opened, name)

@@ -5,14 +5,14 @@ import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.jobs.liveness import current_status
-from mia_tui.jobs.watch import RunHistory, follow
+from mia_tui.jobs.watch import RunHistory, follow, headline_first, metrics_text
 from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder, Status, list_runs, new_run_name
 
@@ -140,7 +140,7 @@ class _ProgressLine:
         elif kind == "epoch":
             loss = event["val_loss"] if event["val_loss"] is not None else event["train_loss"]
             best = "  best" if event["best"] else ""
-            self._print(f"epoch {event['epoch']:>4}  loss {loss:.4f}  {_metrics_text(event['metrics'])}{best}")
+            self._print(f"epoch {event['epoch']:>4}  loss {loss:.4f}  {_metrics_text(headline_first(event))}{best}")
         elif self.live:
             self._rewrite()
 
@@ -174,8 +174,8 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _metrics_text(metrics: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items()) or "no validation"
+def _metrics_text(metrics: Mapping[str, float | None]) -> str:
+    return metrics_text(metrics) or "no validation"
 
 
 # ---- searching settings ---------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def run_row(run: RunFolder) -> Row:
     """One run as plain data."""
     status, history = current_status(run), RunHistory.load(run)
     best = history.epochs.index(history.best_epoch) if history.best_epoch in history.epochs else None
-    metrics = {} if best is None else {name: series[best] for name, series in history.metrics.items()}
+    metrics = {} if best is None else history.metrics_at(best)
     config = run.config()
     model = config.get("name") if config.get("kind") == "train" else config.get("predict", {}).get("model")
     exists = bool(model) and (Path(config["project"]) / "models" / str(model) / "model.json").exists()
@@ -303,11 +303,12 @@ def run_rows(project: Project) -> list[Row]:
 
 def format_runs(rows: Sequence[Row]) -> str:
     """A table of runs."""
+    listed = 2  # metrics a row has room for, the headline first
     lines = [f"{'run':28}{'kind':9}{'state':10}{'progress':>14}  {'started':17}best"]
     for row in rows:
         done = f"{row['step']}/{row['steps']}" if row["steps"] else ""
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
-        metrics = "  ".join(f"{k} {v:.3f}" for k, v in row["metrics"].items() if k in ("ap50", "ap"))
+        metrics = metrics_text(dict(list(row["metrics"].items())[:listed]))
         lines.append(f"{row['run']:28}{row['kind']:9}{row['state']:10}{done:>14}  {begun:17}{metrics}")
         if row["state"] in ("failed", "lost") and row["message"]:
             lines.append(f"    {row['message']}")
@@ -389,6 +390,41 @@ def format_models(rows: Sequence[Row]) -> str:
         for r in rows
     ]
     return "\n".join(lines)
+
+
+def export_model(
+    project: Project, name: str, format: str, out: Path | None, license: str, authors: Sequence[str]
+) -> Row:
+    """Write a model for other programs; the report of `engine.exchange.export_model`."""
+    from mia_tui.engine import exchange
+
+    read_card(project, name)  # a wrong name or format is said before the libraries of the engine are loaded
+    kind = exchange.FORMATS.get(format)
+    if kind is None:
+        raise MiaError(f"unknown format {format!r}: choose one of {', '.join(exchange.FORMATS)}")
+    target = out or project.results_folder / f"{name}{kind.suffix}"
+    report = exchange.export_model(
+        project.models_folder / name, target, format, license=license, authors=tuple(authors)
+    )
+    return {"model": name, **report.as_dict()}
+
+
+def format_export(report: Row) -> str:
+    """What was written, and what the comparison with the model said."""
+    lines = [str(path) for path in report["files"]]
+    lines.append(
+        f"compared with the model on {report['tiles']} tiles: outputs differ by at most "
+        f"{report['max_difference']:.2g}, same class on {report['agreement']:.4%}"
+    )
+    return "\n".join(lines)
+
+
+def import_model(project: Project, source: Path, name: str | None) -> Row:
+    """Make a model of the project from an exported file; its row of the list."""
+    from mia_tui.engine import exchange
+
+    folder = exchange.import_model(source, project.models_folder, name or exchange.default_name(source))
+    return next(row for row in model_rows(project) if row["model"] == folder.name)
 
 
 def remove_model(project: Project, name: str) -> None:

@@ -28,11 +28,12 @@ def choose_batch_size(learner: Learner, material: Material, config: TrainConfig,
         return fit_batch_size(measure, available(learner.device))
     finally:
         learner.load(before)
+        learner.losses = probe.losses = 0.0
         learner.optimizer.zero_grad(set_to_none=True)
 
 
 def available(device: torch.device) -> float:
-    """Bytes that are free."""
+    """Bytes that are free or held by this process already, as `peak_of` counts them."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(psutil.virtual_memory().available)
+        return float(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
+    return float(psutil.virtual_memory().available + psutil.Process().memory_info().rss)

@@ -87,13 +87,17 @@ def save_model(folder: Path, card: ModelCard, state: dict[str, torch.Tensor]) ->
     write_json(folder / "model.json", card.to_json())
 
 
-def load_model(folder: Path) -> tuple[ModelCard, torch.nn.Module]:
+def load_model(folder: Path, *, fast: bool = False) -> tuple[ModelCard, torch.nn.Module]:
     """The card and the network with its weights, in evaluation mode on the CPU.
+
+    With `fast` ONNX Runtime computes, on the CPU whatever the device: `model.onnx` is made beside the weights at the
+    first call, and when they have changed.
 
     Raises
     ------
     MiaError
-        When the folder is no model, damaged, or written by a newer version.
+        When the folder is no model, damaged, or written by a newer version; with `fast` also when ONNX Runtime is not
+        installed or the network cannot be exported.
     """
     path = folder / "model.json"
     try:
@@ -106,18 +110,20 @@ def load_model(folder: Path) -> tuple[ModelCard, torch.nn.Module]:
         raise MiaError(f"{path} has format {values.get('format')}, this version reads {FORMAT}. Update mia-tui.")
     try:
         card = ModelCard.from_json(values)
-        model = _network(folder, card.network)
+        model = _network(folder, card.network, fast)
     except (KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
         raise MiaError(f"the model in {folder} is damaged: {str(error).splitlines()[0]}") from None
     return card, model.eval()
 
 
-def _network(folder: Path, spec: NetworkSpec) -> torch.nn.Module:
-    """The network built from its spec with the weights there, else the exported graph that is there."""
-    if not (folder / "model.safetensors").exists():
-        from mia_tui.engine.exchange.graphs import load_graph
+def _network(folder: Path, spec: NetworkSpec, fast: bool) -> torch.nn.Module:
+    """The network built from its spec with the weights there, else (or with `fast`) an exported graph."""
+    if fast or not (folder / "model.safetensors").exists():
+        from mia_tui.engine.exchange import graphs
 
-        graph = load_graph(folder, spec.in_channels, spec.out_channels)
+        if fast:
+            return graphs.fast_graph(folder)
+        graph = graphs.load_graph(folder, spec.in_channels, spec.out_channels)
         if graph is not None:
             return graph
     model = build_network(spec)

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from mia_tui.engine.augment.strengths import PRESETS, Strengths
-from mia_tui.engine.loss_terms import LOSSES, parse_loss
-from mia_tui.engine.optimizer_names import DEFAULT_RATES
+from mia_tui.engine.loss_terms import CLASSIFICATION_LOSSES, DETECTION_LOSSES, SEGMENTATION_LOSSES, parse_loss
+from mia_tui.engine.optimizer_names import DEFAULT_DECAYS, DEFAULT_RATES
 from mia_tui.engine.options import CLASSIFICATION, DETECTION, SEGMENTATION, PredictConfig, TrainConfig
 from mia_tui.errors import MiaError
 
@@ -17,6 +17,9 @@ __all__ = ["PredictConfig", "TrainConfig", "check_for_task", "make_config", "par
 MOST_CLASSES = 250
 """Targets are bytes: background, the classes, a border, and 255 for pixels that do not count."""
 
+LOSSES = {
+    SEGMENTATION: SEGMENTATION_LOSSES, DETECTION: DETECTION_LOSSES, CLASSIFICATION: CLASSIFICATION_LOSSES,
+}  # fmt: skip
 DEFAULT_LOSS = {SEGMENTATION: "cross_entropy + dice", DETECTION: "focal", CLASSIFICATION: "cross_entropy"}
 
 
@@ -100,6 +103,11 @@ def loss_of(config: TrainConfig, task: str) -> tuple[tuple[str, float], ...]:
 def rate_of(config: TrainConfig) -> float:
     """The highest learning rate: as set, else what suits the optimiser."""
     return config.learning_rate or DEFAULT_RATES[config.optimizer]
+
+
+def decay_of(config: TrainConfig) -> float:
+    """The weight decay: as set, else what suits the optimiser."""
+    return DEFAULT_DECAYS[config.optimizer] if config.weight_decay is None else config.weight_decay
 
 
 def strengths_of(config: TrainConfig) -> Strengths:

@@ -132,14 +132,16 @@ class TrainConfig(BaseModel):
     )  # fmt: skip
 
     # ---- Optimiser
-    optimizer: Literal["adamw", "adam", "nadamw", "adamax", "adadelta", "adagrad", "sgd", "muon"] = option(
+    optimizer: Literal["adamw", "adam", "adamax", "adadelta", "adagrad", "sgd", "muon"] = option(
         "adamw", "How weights follow gradients", "Optimiser"
     )
     learning_rate: float | None = option(
         None, "Highest learning rate; empty = what suits the optimiser (adamw 0.002)", "Optimiser", basic=True,
         gt=0, le=10,
     )  # fmt: skip
-    weight_decay: float = option(1e-2, "Weight decay", "Optimiser", ge=0, le=10)
+    weight_decay: float | None = option(
+        None, "Weight decay; empty = what suits the optimiser (adamw 0.01)", "Optimiser", ge=0, le=10
+    )
     clip: float = option(5.0, "Longest gradient; 0 = no limit", "Optimiser", ge=0, le=1e6)
     ema: float = option(
         0.99, "Decay of the averaged weights that validate and predict; 0 = off", "Optimiser", ge=0, lt=1
@@ -247,4 +249,5 @@ class PredictConfig(BaseModel):
     tta: bool = Field(False, description="Average over 8 flips and turns")
     probabilities: bool = Field(False, description="Also keep the probabilities as TIFF")
     uncertainty: bool = Field(False, description="Also measure how unsure the model is of each object")
+    onnx: bool = Field(False, description="Compute with ONNX Runtime on the CPU")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")

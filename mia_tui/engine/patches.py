@@ -142,7 +142,7 @@ def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tupl
 
 def _inside(points: NDArray[np.float32], top: int, left: int, size: int) -> NDArray[np.bool_]:
     moved = points - np.array([top, left], np.float32)
-    inside: NDArray[np.bool_] = ((moved >= -0.5) & (moved < size - 0.5)).all(axis=1)
+    inside: NDArray[np.bool_] = np.asarray(((moved >= -0.5) & (moved < size - 0.5)).all(axis=1))
     return inside
 
 

@@ -71,6 +71,7 @@ def predict_project(
     tta: bool = False,
     probabilities: bool = False,
     uncertainty: bool = False,
+    onnx: bool = False,
     device: str = "auto",
     report: Report | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -83,7 +84,9 @@ def predict_project(
     outside = [ref.key for ref in refs if ref.split == "outside"]
     if outside and out is None:
         raise MiaError(f"{outside[0]} is not an image of the project: give --out DIR for its prediction")
-    predictor = Predictor.load(project.models_folder / model, device=device, tta=tta, uncertainty=uncertainty)
+    predictor = Predictor.load(
+        project.models_folder / model, device=device, tta=tta, uncertainty=uncertainty, onnx=onnx
+    )
     if out is not None:
         predictor.task.start_out(out, [name for name, _ in predictor.card.classes])
     failed: dict[str, str] = {}

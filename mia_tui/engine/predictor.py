@@ -16,6 +16,7 @@ from mia_tui.engine.fitting import fit
 from mia_tui.engine.tasks import get_task
 from mia_tui.engine.tasks.task import quantize
 from mia_tui.engine.tiling import TiledNetwork
+from mia_tui.errors import MiaError
 from mia_tui.imaging.image import Image
 
 Progress = Callable[[int, int], None]
@@ -54,9 +55,20 @@ class Predictor:
         )  # fmt: skip
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "auto", tta: bool = False, uncertainty: bool = False) -> "Predictor":
-        card, model = load_model(folder)
-        return cls(card, model, device=device, tta=tta, uncertainty=uncertainty)
+    def load(
+        cls, folder: Path, *, device: str = "auto", tta: bool = False, uncertainty: bool = False, onnx: bool = False
+    ) -> "Predictor":
+        """A model folder; with `onnx` computed by ONNX Runtime on the CPU.
+
+        Raises
+        ------
+        MiaError
+            When it is no model, or with `onnx` when the library is missing or a GPU was asked for.
+        """
+        if onnx and device not in ("auto", "cpu"):
+            raise MiaError(f"ONNX Runtime computes on the CPU here, not on {device}. Leave out one of the two.")
+        card, model = load_model(folder, fast=onnx)
+        return cls(card, model, device="cpu" if onnx else device, tta=tta, uncertainty=uncertainty)
 
     def frame(self, image: Image, frame: str, name: str, progress: Progress | None = None) -> FramePrediction:
         """What is found in a frame of an open image; `name` is for error messages."""

@@ -5,6 +5,7 @@ import torch
 from mia_tui.engine.bundle import load_model
 from mia_tui.engine.config import TrainConfig
 from mia_tui.engine.networks import NetworkSpec, build_network
+from mia_tui.engine.tasks import get_task
 from mia_tui.engine.weights import load_encoder_weights
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
@@ -22,6 +23,7 @@ def first_weights(project: Project, config: TrainConfig, spec: NetworkSpec) -> t
         When the model is of another architecture, or the weights cannot be had.
     """
     model = build_network(spec)
+    get_task(project.task).first_weights(model)
     if config.start_from:
         return model, _keep(project, config.start_from, spec, model)
     if config.encoder_weights:

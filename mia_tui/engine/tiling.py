@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Tiling:
-    """`size` and `overlap` in pixels, `batch` tiles at once; small images are mirrored to `least` pixels, the side of
-    the training patches, because some networks cannot take less."""
+    """`size` and `overlap` in pixels, `batch` tiles at once on GPUs. Small images are mirrored to `least` pixels, the
+    side of the training patches, because some networks cannot take less."""
 
     size: int = 512
     overlap: int = 64
@@ -118,6 +118,9 @@ class TiledNetwork:
             Called with (tiles done, tiles in all).
         """
         tile_h, tile_w = tile_shape(height, width, self.tiling)
+        # one by one on CPUs: kernels are chosen by the shape of the batch, and with them the last bits of the answer;
+        # tiles of 512 pixels are also quicker alone there
+        at_once = self.tiling.batch if self.device.type == "cuda" else 1
         tops, lefts = starts(height, tile_h, self.tiling.overlap), starts(width, tile_w, self.tiling.overlap)
         weight = window(tile_h, tile_w, self.tiling.overlap)
         acc: NDArray[np.float32] | None = None
@@ -126,8 +129,8 @@ class TiledNetwork:
         for row, top in enumerate(tops):
             rows = slice(top, min(top + tile_h, height))
             count = rows.stop - rows.start
-            for first in range(0, len(lefts), self.tiling.batch):
-                part = lefts[first : first + self.tiling.batch]
+            for first in range(0, len(lefts), at_once):
+                part = lefts[first : first + at_once]
                 tiles = [_pad(read(rows, slice(x, min(x + tile_w, width))), tile_h, tile_w) for x in part]
                 result = self._run(np.stack(tiles))
                 if acc is None:

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -96,8 +96,7 @@ def train(job: Job, *, should_stop: Callable[[], bool] = lambda: False, started:
         learner.freeze(progress.epoch < config.frozen_epochs)
         for batches in grouped(loader.batches(progress.epoch, progress.step), config.accumulate):
             rate = rate_now(config, progress, loader.steps, clock)
-            value = step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
-            progress.loss_sum += value * len(batches)
+            step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
             progress.step += len(batches)
             speed.report(progress, clock, learner, rate)
             if should_stop():
@@ -168,7 +167,7 @@ def rate_now(config: TrainConfig, progress: Progress, steps: int, clock: Clock) 
     if config.schedule != "step":  # steps are counted in epochs, also when the minutes end first
         done = max(done, clock.share())
     rate = learning_rate(
-        "constant" if config.schedule == "plateau" else config.schedule, rate_of(config), done, warmup=config.warmup,
+        config.schedule, rate_of(config), done, warmup=config.warmup,
         step_every=config.step_epochs / config.epochs, step_factor=config.rate_factor,
     )  # fmt: skip
     return rate * Plateau(**progress.plateau).multiplier if progress.plateau else rate
@@ -195,7 +194,7 @@ def finish_epoch(job: Job, material: Material, learner: Learner, progress: Progr
     shown = (material.validation or material.train)[0]
     picture = job.run.path / "preview" / f"epoch_{number:04d}.png"
     write_preview(picture, predictor, shown)
-    train_loss = progress.loss_sum / max(progress.step, 1)
+    train_loss = (progress.loss_sum + learner.take_losses()) / max(progress.step, 1)
     record = {"epoch": number, "train_loss": train_loss, "val_loss": loss, "metrics": metrics, "best": best}
     progress.history.append(record)
     progress.epoch, progress.step, progress.loss_sum = number, 0, 0.0
@@ -212,16 +211,16 @@ def _watch(config: TrainConfig, progress: Progress, value: float, validated: boo
     if not validated:
         return
     if config.schedule == "plateau":
-        plateau = Plateau(**progress.plateau) if progress.plateau else Plateau()
-        progress.plateau = asdict(plateau.update(value, factor=config.rate_factor, patience=config.patience))
+        plateau = Plateau(**progress.plateau) if progress.plateau else Plateau(config.rate_factor, config.patience)
+        progress.plateau = plateau.update(value).to_json()
     if config.stop_after:
-        early = EarlyStopping(**progress.early) if progress.early else EarlyStopping()
-        progress.early = asdict(early.update(value))
+        early = replace(EarlyStopping(**progress.early), patience=config.stop_after)  # an extension may change it
+        progress.early = early.update(value).to_json()
 
 
 def _stale(config: TrainConfig, progress: Progress) -> bool:
     """Whether early stopping ends the training."""
-    return bool(progress.early) and EarlyStopping(**progress.early).over(config.stop_after)
+    return replace(EarlyStopping(**progress.early), patience=config.stop_after).over
 
 
 def card_of(job: Job, material: Material, progress: Progress, decoding: Any = None) -> ModelCard:
@@ -285,6 +284,7 @@ class _Speed:
         samples = self._since * self.loader.batch_size / passed
         self._reported, self._since = time.monotonic(), 0
         done = progress.epoch * self.loader.steps + progress.step
+        progress.loss_sum += learner.take_losses()
         self.job.reporter.event(
             "step", step=done, epoch=progress.epoch + 1, loss=progress.loss_sum / progress.step, lr=rate,
             samples_per_s=round(samples, 2), memory_mb=round(peak_memory_mb(learner.device)),
@@ -301,6 +301,7 @@ class _Saver:
         self._saved = time.monotonic()
 
     def save(self) -> None:
+        self.progress.loss_sum += self.learner.take_losses()
         self.progress.elapsed = self.clock.elapsed()
         save_checkpoint(
             self.run.last_checkpoint, {"learner": self.learner.state(), "progress": vars(self.progress).copy()}

@@ -117,7 +117,7 @@ def run_predict(
     reporter.status(state="running")
     summary = predict_project(
         project, wish.model, images=wish.images, tta=wish.tta, probabilities=wish.probabilities,
-        uncertainty=wish.uncertainty,
+        uncertainty=wish.uncertainty, onnx=wish.onnx,
         device=chosen_device(run, config), report=report, should_stop=stopping,
     )  # fmt: skip
     for key, reason in summary.failed.items():

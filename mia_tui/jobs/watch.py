@@ -6,7 +6,7 @@ before, during and after the run.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,8 @@ class RunHistory:
         Epoch number, mean training loss and validation loss of each "epoch" event.
     metrics : dict of list
         Name -> one value per entry of `epochs`.
+    headline : str
+        The metric that decides which epoch is the best: what the worker says, else the first one; "" before the first.
     best_epoch : int, optional
         The last epoch that was the best so far.
     samples_per_s, memory_mb, eta_s : float, optional
@@ -117,6 +119,7 @@ class RunHistory:
     train_losses: list[float] = field(default_factory=list)
     val_losses: list[float] = field(default_factory=list)
     metrics: dict[str, list[float]] = field(default_factory=dict)
+    headline: str = ""
     best_epoch: int | None = None
     samples_per_s: float | None = None
     memory_mb: float | None = None
@@ -145,6 +148,12 @@ class RunHistory:
     def message(self) -> str:
         """The last message, "" before the first."""
         return self.messages[-1] if self.messages else ""
+
+    def metrics_at(self, index: int) -> dict[str, float | None]:
+        """The metrics of one entry of `epochs`, the headline first; None for what was not given."""
+        names = sorted(self.metrics, key=lambda name: name != self.headline)  # stable: the others keep their order
+        found = {name: self.metrics[name][index] for name in names}
+        return {name: None if math.isnan(value) else value for name, value in found.items()}
 
     def fold(self, events: Iterable[dict[str, Any]]) -> None:
         """Take in new events, in their order. Unknown kinds and events with fields missing are passed over."""
@@ -182,7 +191,8 @@ class RunHistory:
         self.epochs.append(epoch)
         self.train_losses.append(_number(event.get("train_loss")))
         self.val_losses.append(_number(event.get("val_loss")))
-        values = event.get("metrics") or {}
+        values = headline_first(event)
+        self.headline = str(event.get("value_name") or next(iter(self.metrics or values), ""))
         for name in values:
             self.metrics.setdefault(name, [math.nan] * (len(self.epochs) - 1))
         for name, series in self.metrics.items():
@@ -206,6 +216,38 @@ class RunHistory:
 
     def _on_end(self, event: dict[str, Any]) -> None:
         self.end = {key: value for key, value in event.items() if key not in ("event", "time")}
+
+
+def headline_first(event: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of an "epoch" event, the one that decides which epoch is the best (`value_name`) first."""
+    values = dict(event.get("metrics") or {})
+    name = event.get("value_name")
+    if name is None:
+        return values
+    first = values.pop(name, event.get("value"))
+    return {str(name): first, **values}
+
+
+def metric_text(name: str, value: float | None) -> str:
+    """A metric for people: a share of one has three decimals, a length in pixels its unit."""
+    if value is None or math.isnan(value):
+        return f"{name} –"
+    return f"{name} {value:.2f} px" if is_length(name) else f"{name} {value:.3f}"
+
+
+def metrics_text(metrics: Mapping[str, float | None]) -> str:
+    """Metrics in one line, in their order."""
+    return "  ".join(metric_text(name, value) for name, value in metrics.items())
+
+
+def is_share(name: str, values: Iterable[float]) -> bool:
+    """Whether a metric lies between 0 and 1 (its sign aside), so that it can be drawn beside others of its kind."""
+    return not is_length(name) and not name.endswith("mae") and all(abs(v) <= 1 for v in values if math.isfinite(v))
+
+
+def is_length(name: str) -> bool:
+    """Whether a metric counts pixels."""
+    return name == "localization" or name.endswith("_px")
 
 
 def _cut(index: list[int], first: int, *series: list[float]) -> None:

@@ -22,6 +22,11 @@ from mia_tui.project import PREDICT_PREFIX, Project
 
 SAME_OBJECT_IOU = 0.5
 """A prediction that overlaps a label by more than this is the same object."""
+SAME_POINT_PX = 6.0
+"""A predicted point within this many pixels of a label point is the same object: the radius within which points match
+when a detection is scored."""
+CORRECTED_POINT_PX = 30.0
+"""A label point that a person has moved by up to this many pixels is still known as the prediction it came from."""
 
 
 @dataclass(frozen=True)
@@ -235,8 +240,42 @@ def parse_rule(rule: str) -> Callable[[float | None], bool]:
     return lambda score: score is not None and score > bound
 
 
-def already_labelled(items: Sequence[LabelObject], labels: FrameLabels) -> set[int]:
-    """Ids of the predictions that are the same object as one of the labels (IoU of pixels over `SAME_OBJECT_IOU`)."""
+def already_labelled(items: Sequence[LabelObject], labels: FrameLabels, but: Iterable[int] = ()) -> set[int]:
+    """Ids of the predictions that are the same object as one of the labels.
+
+    Outlines are by the IoU of their pixels (over `SAME_OBJECT_IOU`); points by their distance (up to `SAME_POINT_PX`),
+    each label being one prediction only, the nearest. Label points with the ids `but` are known to be others.
+    """
+    known = frozenset(but)
+    free = [label.geometry for label in labels.objects.values() if _is_point(label) and label.id not in known]
+    points = [item for item in items if _is_point(item)]
+    outlines = [item for item in items if not _is_point(item)]
+    return _labelled_points(points, free) | _labelled_outlines(outlines, labels)
+
+
+# ---- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _is_point(item: LabelObject) -> bool:
+    return item.geometry.geom_type == "Point"
+
+
+def _labelled_points(items: Sequence[LabelObject], labelled: Sequence[BaseGeometry]) -> set[int]:
+    """Ids of the points that pair with a labelled one, the nearest pairs first, each point in one pair."""
+    if not items or not labelled:
+        return set()
+    tree = shapely.STRtree(labelled)
+    pairs = tree.query([item.geometry for item in items], predicate="dwithin", distance=SAME_POINT_PX).T.tolist()
+    found: set[int] = set()
+    used: set[int] = set()
+    for i, j in sorted(pairs, key=lambda pair: items[pair[0]].geometry.distance(labelled[pair[1]])):
+        if items[i].id not in found and j not in used:
+            found.add(items[i].id)
+            used.add(j)
+    return found
+
+
+def _labelled_outlines(items: Sequence[LabelObject], labels: FrameLabels) -> set[int]:
     existing = [label.geometry for label in labels.objects.values()]
     if not existing or not items:
         return set()
@@ -248,9 +287,6 @@ def already_labelled(items: Sequence[LabelObject], labels: FrameLabels) -> set[i
         for i, j in zip(*tree.query(boxes, predicate="intersects").tolist(), strict=True)
         if _iou(items[i].geometry, existing[j], shape) > SAME_OBJECT_IOU
     }
-
-
-# ---- inside ----------------------------------------------------------------------------------------------------------
 
 
 def _predictions(project: Project, model: str, key: str, frame: str) -> FrameLabels:
@@ -267,12 +303,20 @@ def state_of(model: str, predictions: FrameLabels, labels: FrameLabels) -> Revie
         name, _, number = (label.origin or "").rpartition("#")
         source = predictions.objects.get(int(number)) if name == model and number.isdigit() else None
         # A model that predicted anew may use the id for an object elsewhere.
-        if source is not None and _boxes_meet(source.geometry, label.geometry):
+        if source is not None and _same_place(source.geometry, label):
             accepted[source.id] = label.id
     rejected = predictions.rejected - accepted.keys()
     undecided = [item for item in predictions.objects.values() if item.id not in accepted and item.id not in rejected]
     undecided.sort(key=lambda item: (-1.0 if item.score is None else item.score, item.id))
     return ReviewState(predictions, labels, accepted, rejected, tuple(item.id for item in undecided))
+
+
+def _same_place(predicted: BaseGeometry, label: LabelObject) -> bool:
+    """Whether the boxes of a prediction and of the label that names it meet; points need only be near."""
+    if predicted.geom_type == label.geometry.geom_type == "Point":
+        slack = CORRECTED_POINT_PX if label.source == "corrected" else SAME_POINT_PX
+        return bool(predicted.distance(label.geometry) <= slack)
+    return _boxes_meet(predicted, label.geometry)
 
 
 def _boxes_meet(a: BaseGeometry, b: BaseGeometry) -> bool:
@@ -332,7 +376,7 @@ def _accept_frame(
     state = review_state(project, model, key, frame)
     pending = [state.predictions.objects[number] for number in state.pending]
     fitting = [item for item in pending if meets(item.score)]
-    overlapping = already_labelled(fitting, state.labels)
+    overlapping = already_labelled(fitting, state.labels, but=state.accepted.values())
     chosen = sorted(item.id for item in fitting if item.id not in overlapping)
     if chosen:
         accept(project, model, key, frame, chosen)

@@ -146,8 +146,9 @@ class BrowserScreen(ImageScreen):
         self.ask(ref.key, self._t, self._z, self._model)
 
     def on_tree_node_highlighted(self, event: "Tree.NodeHighlighted[ImageRef]") -> None:
+        """Show what the cursor of the list is on; it may have gone on since the message was sent."""
         ref = event.node.data
-        if ref is not None and ref.key != self._key:
+        if ref is not None and ref.key != self._key and event.node is self.query_one(ImageTree).cursor_node:
             self._choose_key(ref.key)
 
     def on_tree_node_selected(self, event: "Tree.NodeSelected[ImageRef]") -> None:

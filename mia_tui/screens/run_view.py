@@ -16,13 +16,13 @@ from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.jobs.liveness import current_status
-from mia_tui.jobs.watch import EventTail, RunHistory
+from mia_tui.jobs.watch import EventTail, RunHistory, is_share, metrics_text
 from mia_tui.keymap import Action
 from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.screens import run_actions
 from mia_tui.screens.run_details import PERIOD_S, LogScreen, PictureScreen, log_lines
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.chart import BEST_GLYPH, LineChart, Series
+from mia_tui.widgets.chart import BEST_GLYPH, MARKERS, LineChart, Series
 from mia_tui.widgets.picture import Picture
 from mia_tui.widgets.wording import STATE_MARKS, duration
 
@@ -167,8 +167,7 @@ class RunScreen(MiaScreen):
     def _draw_curves(self) -> None:
         history = self.history
         self.query_one("#loss", LineChart).show(loss_series(history), history.best_epoch)
-        scores = [Series(name, history.epochs, values) for name, values in history.metrics.items()]
-        self.query_one("#scores", LineChart).show(scores, history.best_epoch)
+        self.query_one("#scores", LineChart).show(score_series(history), history.best_epoch)
 
     def _preview(self) -> tuple[int, Path, str]:
         """Epoch, file and image key of the preview in sight."""
@@ -261,11 +260,23 @@ def loss_series(history: RunHistory) -> list[Series]:
     return [Series("train", xs, ys), Series("validation", history.epochs, history.val_losses)]
 
 
+def score_series(history: RunHistory) -> list[Series]:
+    """The headline metric and those beside it that share its scale of 0 to 1: as many as a chart can hold.
+
+    Errors in pixels or counts are read in the lines below; one of them is drawn, alone, only when it is the headline.
+    """
+    names = sorted(history.metrics, key=lambda name: name != history.headline)
+    shares = [name for name in names if is_share(name, history.metrics[name])]
+    if names and history.headline not in shares:
+        shares = names[:1]
+    return [Series(name, history.epochs, history.metrics[name]) for name in shares[: len(MARKERS)]]
+
+
 def epoch_lines(history: RunHistory) -> list[str]:
     """One line per epoch, for a worker that prints nothing."""
     lines = []
     for at, epoch in enumerate(history.epochs):
-        scores = "  ".join(f"{name} {values[at]:.3f}" for name, values in history.metrics.items())
+        scores = metrics_text(history.metrics_at(at))
         best = f"  {BEST_GLYPH}" if epoch == history.best_epoch else ""
         validation = "" if math.isnan(history.val_losses[at]) else f"  validation {history.val_losses[at]:.3f}"
         lines.append(f"epoch {epoch:>3}  loss {history.train_losses[at]:.3f}{validation}  {scores}{best}")
@@ -273,10 +284,13 @@ def epoch_lines(history: RunHistory) -> list[str]:
 
 
 def facts(kind: str, status: Status, history: RunHistory, now: float) -> Content:
-    """State and progress in one line, what it runs on in the next, and the reason when it ended before its time."""
+    """State and progress in one line, what it runs on in the next, the last epoch's metrics, and why it ended."""
     glyph, color = STATE_MARKS[status.state]
     lines = [Content.assemble((f"{glyph} {status.state}", f"bold ${color}"), *_progress(kind, status, history, now))]
     lines.append(Content.styled("   ".join(_machine(status, history, now)), "dim"))
+    if history.metrics:
+        best = "" if history.best_epoch is None else f"   {BEST_GLYPH} epoch {history.best_epoch}"
+        lines.append(Content(f"{metrics_text(history.metrics_at(-1))}{best}"))
     if kind == "predict":
         lines.append(_bar(history.done or status.step, history.total or status.steps, history.key))
     if status.message:

@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Static
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.jobs.liveness import current_status
+from mia_tui.jobs.watch import headline_first, metric_text
 from mia_tui.keymap import Action
 from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.screens import run_actions
@@ -123,8 +124,7 @@ class Lister:
 def _best_text(line: bytes) -> str:
     try:
         event = json.loads(line)
-        name, value = next(iter(event["metrics"].items()))
-        return f"{name} {value:.3f}"
+        return metric_text(*next(iter(headline_first(event).items())))
     except (ValueError, KeyError, StopIteration, TypeError, AttributeError):
         return ""
 

@@ -2,7 +2,8 @@
 line and run folder."""
 
 import asyncio
-import typing
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
@@ -17,11 +18,14 @@ from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import new_run_name
 from mia_tui.screens.run_actions import need_project
+from mia_tui.screens.training_fields import Setting, field_of, settings_of, to_text
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.form import Choice, Field, FormScroll, focus_neighbour
+from mia_tui.widgets.form import Field, FormScroll, focus_neighbour
 
 _FOLDED = "▸ {count} more settings: ^o shows them"
 _OPEN = "▾ more settings: ^o folds them"
+
+FIND = "type words of its name or help, enter goes to it, esc shows all settings"
 
 _SHORTER = (
     ("Input should be", "must be"),
@@ -40,6 +44,7 @@ class TrainingScreen(MiaScreen):
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("start", "ctrl+s", "Start", "Training", show=True),
         Action("fold", "ctrl+o", "More settings", "Training", show=True),
+        Action("find", "slash,ctrl+f", "Find", "Training", show=True, more="Find a setting by its name or help text"),
         Action("defaults", "ctrl+r", "Defaults", "Training", show=True),
         Action("next", "down", "Next field", "Form"),
         Action("previous", "up", "Previous field", "Form"),
@@ -49,6 +54,10 @@ class TrainingScreen(MiaScreen):
     TrainingScreen FormScroll { padding: 1 2 0 2; }
     TrainingScreen #summary { color: $text-muted; margin-bottom: 1; }
     TrainingScreen #fold { color: $text-muted; margin: 1 0; }
+    TrainingScreen .group { height: auto; margin-bottom: 1; }
+    TrainingScreen .heading { color: $accent; text-style: bold; }
+    TrainingScreen #find { height: 1; padding: 0 1; background: $panel; margin: 0 1; }
+    TrainingScreen.-narrow Field.-inline Choice { max-width: 66%; }
     TrainingScreen #explain { height: 2; padding: 0 2; color: $text-muted; }
     TrainingScreen #problem { height: auto; padding: 0 2; color: $text-error; }
     TrainingScreen.-narrow Field .note { display: none; }
@@ -59,20 +68,37 @@ class TrainingScreen(MiaScreen):
     def __init__(self) -> None:
         super().__init__()
         self._labelled: int | None = None
+        self._folded = True
+        self._came_from: Field | None = None
+        self._settings: list[Setting] = []
 
     def compose_body(self) -> ComposeResult:
-        defaults = make_config({}).model_dump()
+        project = self.host.project
+        self._settings = settings_of(TrainConfig, None if project is None else project.task)
         with FormScroll():
             yield Static(id="summary", markup=False)
             yield Field("name", "Name of the model", Input(new_run_name("model"), compact=True))
-            for name in setting_names(basic=True):
-                yield _field(name, defaults[name])
-            yield Static(_FOLDED.format(count=len(setting_names(basic=False))), id="fold", markup=False)
+            defaults = make_config({}).model_dump()
+            for setting in self._settings:
+                if setting.basic:
+                    yield field_of(setting, defaults[setting.name])
+            yield Static(_FOLDED.format(count=len(self._advanced)), id="fold", markup=False)
             with Vertical(id="advanced", classes="-hidden"):
-                for name in setting_names(basic=False):
-                    yield _field(name, defaults[name])
+                yield from self._groups(defaults)
         yield Static(id="problem", markup=False, classes="-hidden")
         yield Static(id="explain", markup=False)
+        yield Input(placeholder=FIND, id="find", classes="-hidden", compact=True)
+
+    def _groups(self, defaults: dict[str, Any]) -> Iterator[Vertical]:
+        """The settings of the folded part, each group under its heading."""
+        for group, settings in groupby(self._advanced, lambda setting: setting.group):
+            heading = [Static(group, classes="heading", markup=False)] if group else []
+            fields = [field_of(setting, defaults[setting.name]) for setting in settings]
+            yield Vertical(*heading, *fields, classes="group")
+
+    @property
+    def _advanced(self) -> list[Setting]:
+        return [setting for setting in self._settings if not setting.basic]
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -121,13 +147,16 @@ class TrainingScreen(MiaScreen):
 
     def _explain(self) -> None:
         """Say in full what the focused setting does, where its line is too short for that."""
-        field = next((field for field in self.query(Field) if field.control.has_focus), None)
+        field = self._focused_field()
         text = ""
         if field is not None and field.field_name != "name" and not field.hint_fits:
-            text = _description(field.field_name)
+            text = field.hint
         self.query_one("#explain", Static).update(text)
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input.id == "find":
+            self._show_settings()
+            return
         for field in self.query(Field):
             if field.control is event.input:
                 field.show_error(None)
@@ -148,14 +177,17 @@ class TrainingScreen(MiaScreen):
         return {**found, **check_settings(texts)}
 
     def _fill(self, values: dict[str, Any]) -> None:
-        for name in TrainConfig.model_fields:
-            if name in values:
-                self.field(name).control.value = to_text(values[name])
+        for setting in self._settings:
+            if setting.name in values:
+                self.field(setting.name).control.value = to_text(values[setting.name])
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def action_next(self) -> None:
-        focus_neighbour(list(self.query(Field)), 1)
+        if self.query_one("#find").has_focus:
+            self._go_to_found()
+        else:
+            focus_neighbour(list(self.query(Field)), 1)
 
     def action_previous(self) -> None:
         focus_neighbour(list(self.query(Field)), -1)
@@ -167,12 +199,57 @@ class TrainingScreen(MiaScreen):
         self.action_next()
 
     def action_fold(self) -> None:
-        self._fold(not self.query_one("#advanced").has_class("-hidden"))
+        self._fold(not self._folded)
 
     def _fold(self, folded: bool) -> None:
-        self.query_one("#advanced").set_class(folded, "-hidden")
-        text = _FOLDED.format(count=len(setting_names(basic=False))) if folded else _OPEN
-        self.query_one("#fold", Static).update(text)
+        self._folded = folded
+        self._show_settings()
+
+    def _show_settings(self) -> None:
+        """Show the settings that are searched for; without a search all of them, the folded part when it is open."""
+        words = self.query_one("#find", Input).value.lower().split()
+        for setting in self._settings:
+            self.field(setting.name).set_class(not setting.matches(words), "-hidden")
+        self.field("name").set_class(bool(words), "-hidden")
+        for group in self.query(".group"):
+            group.set_class(all(field.has_class("-hidden") for field in group.query(Field)), "-hidden")
+        self.query_one("#advanced").set_class(self._folded and not words, "-hidden")
+        fold = self.query_one("#fold", Static)
+        none_found = bool(words) and not any(setting.matches(words) for setting in self._settings)
+        fold.set_class(bool(words) and not none_found, "-hidden")
+        folded = _FOLDED.format(count=len(self._advanced)) if self._folded else _OPEN
+        fold.update("No setting is called so." if none_found else folded)
+
+    def action_find(self) -> None:
+        find = self.query_one("#find", Input)
+        self._came_from = self._focused_field() or self._came_from
+        find.remove_class("-hidden")
+        find.focus()
+
+    def _focused_field(self) -> Field | None:
+        return next((field for field in self.query(Field) if field.control.has_focus), None)
+
+    def _go_to_found(self) -> None:
+        """To the first setting that was found."""
+        shown = [field for field in self.query(Field) if not field.has_class("-hidden")]
+        if self.query_one("#find", Input).value.strip() and shown:
+            shown[0].control.focus()
+
+    def action_back(self) -> None:
+        """End the search, at the setting gone to or where it began; without a search, leave."""
+        find = self.query_one("#find", Input)
+        if find.has_class("-hidden"):
+            super().action_back()
+            return
+        at = self._focused_field()
+        find.value = ""
+        find.add_class("-hidden")
+        if at is not None and at.field_name in {setting.name for setting in self._advanced}:
+            self._folded = False
+        self._show_settings()
+        target = at or self._came_from
+        if target is not None:
+            self.call_after_refresh(target.control.focus)
 
     def action_defaults(self) -> None:
         self._fill(make_config({}).model_dump())
@@ -200,7 +277,10 @@ class TrainingScreen(MiaScreen):
         general.update(f"✗ {problems['']}" if "" in problems else "")
         general.set_class("" not in problems, "-hidden")
         names = [name for name in problems if name]
-        if set(names) & set(setting_names(basic=False)):
+        if names and self.query_one("#find", Input).value:
+            self.query_one("#find", Input).value = ""
+            self.query_one("#find").add_class("-hidden")
+        if set(names) & {setting.name for setting in self._advanced}:
             self._fold(False)
         if names:
             self.call_after_refresh(self.field(names[0]).control.focus)
@@ -209,34 +289,9 @@ class TrainingScreen(MiaScreen):
 # ---- fields and settings --------------------------------------------------------------------------------------------
 
 
-def setting_names(*, basic: bool) -> list[str]:
+def setting_names(*, basic: bool, task: str | None = None) -> list[str]:
     """Settings of the top of the form (`basic`) or of the folded part, in their order."""
-    return [
-        name
-        for name, info in TrainConfig.model_fields.items()
-        if bool(isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("basic")) == basic
-    ]
-
-
-def _description(name: str) -> str:
-    return TrainConfig.model_fields[name].description or ""
-
-
-def _field(name: str, default: Any) -> Field:
-    """The form field of a setting: a choice for a few fixed texts, else a line of text."""
-    annotation = TrainConfig.model_fields[name].annotation
-    fixed = typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
-    control = Choice(fixed, str(default)) if fixed else Input(to_text(default), compact=True)
-    return Field(name, name.replace("_", " ").capitalize(), control, hint=_description(name))
-
-
-def to_text(value: Any) -> str:
-    """A setting as the form shows it: None is empty, a list is comma separated."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return [setting.name for setting in settings_of(TrainConfig, task) if setting.basic == basic]
 
 
 def parse(texts: dict[str, str]) -> dict[str, Any]:

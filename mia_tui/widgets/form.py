@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Click
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen
@@ -71,8 +72,17 @@ class PathInput(Input):
             self.cursor_position = len(completed)
 
 
+GAP, MORE_WIDTH = 2, 2
+"""Columns between two options of a choice, and of the sign that there are more."""
+
+
+def _option_width(option: str) -> int:
+    """Columns of a mark, the option and the gap behind it."""
+    return 2 + cell_len(option) + GAP
+
+
 class Choice(Widget, can_focus=True):
-    """One of a few texts, all of them in sight: left and right (or space) choose."""
+    """One of a few texts: left and right (or space) choose. Where the line is too short, it shows those around it."""
 
     DEFAULT_CSS = """
     Choice { height: 1; width: 1fr; }
@@ -104,12 +114,34 @@ class Choice(Widget, can_focus=True):
         self._options = tuple(options)
         self.set_reactive(Choice.value, value)
 
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return sum(map(_option_width, self._options))
+
+    def _in_sight(self) -> range:
+        """The options that the line has room for: all, else those around the chosen one."""
+        everything, room = range(len(self._options)), self.content_size.width
+        widths = [_option_width(option) for option in self._options]
+        if room == 0 or sum(widths) - GAP <= room:
+            return everything
+        room -= 2 * MORE_WIDTH - GAP
+        first = last = self._options.index(self.value) if self.value in self._options else 0
+        used = widths[first]
+        while last + 1 < len(widths) and used + widths[last + 1] <= room:
+            last += 1
+            used += widths[last]
+        while first > 0 and used + widths[first - 1] <= room:
+            first -= 1
+            used += widths[first]
+        return everything[first : last + 1]
+
     def render(self) -> Content:
-        parts = []
-        for option in self._options:
+        shown = self._in_sight()
+        parts = [Content.styled("‹ ", "dim")] if shown.start > 0 else []
+        for option in self._options[shown.start : shown.stop]:
             chosen = option == self.value
             parts.append(Content.styled(f"◉ {option}", "bold") if chosen else Content.styled(f"○ {option}", "dim"))
-            parts.append(Content("  "))
+            parts.append(Content(" " * GAP))
+        parts += [Content.styled("›", "dim")] if shown.stop < len(self._options) else []
         return Content("").join(parts)
 
     def watch_value(self) -> None:
@@ -122,11 +154,13 @@ class Choice(Widget, can_focus=True):
         self.post_message(self.Submitted())
 
     def on_click(self, event: Click) -> None:
-        start = 0
-        for option in self._options:
-            if start <= event.x - 1 < start + len(option) + 2:
+        shown = self._in_sight()
+        start = MORE_WIDTH if shown.start > 0 else 0
+        for option in self._options[shown.start : shown.stop]:
+            if start <= event.x - 1 < start + _option_width(option) - GAP:
                 self.value = option
-            start += len(option) + 4
+                return
+            start += _option_width(option)
 
 
 # ---- a field --------------------------------------------------------------------------------------------------------
@@ -148,7 +182,7 @@ class Field(Widget):
     Field .note { height: 1; color: $text-disabled; text-wrap: nowrap; text-overflow: ellipsis; }
     Field.-stacked .note { margin-left: 20; }
     Field.-inline Input, Field.-inline Input.-textual-compact { width: 24; }
-    Field.-inline Choice { width: auto; min-width: 24; }
+    Field.-inline Choice { width: auto; min-width: 24; max-width: 60%; }
     Field.-inline .note { width: 1fr; margin-left: 2; }
     Field.-wrong .note { color: $text-error; }
     Field.-wrong .label { color: $text-error; }

@@ -55,8 +55,8 @@ def label_images(project: Project, split: str) -> None:
 
 def wish(**changes: object) -> TrainConfig:
     return make_config({
-        "encoder": "mobilenetv3_small_050", "image_size": 32, "batch_size": 4, "steps_per_epoch": 12, "epochs": 4,
-        "ema": 0.8, "threads": 1, "device": "cpu", "validation": 0.25, "augmentation": "none", "learning_rate": 3e-3,
+        "encoder": "resnet10t", "image_size": 32, "batch_size": 4, "steps_per_epoch": 12, "epochs": 4,
+        "ema": 0.8, "threads": 1, "device": "cpu", "validation": 0.25, "augmentation": "none", "learning_rate": 1e-3,
         "normalization": "imagenet", **changes,
     })  # fmt: skip
 

@@ -1,11 +1,13 @@
 """Events folded into series, also of a run that went back to its checkpoint."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from mia_tui.jobs.watch import EventTail, RunHistory
-from mia_tui.runfolder import RunFolder
+from mia_tui.jobs.watch import EventTail, RunHistory, headline_first, metrics_text
+from mia_tui.runfolder import RunFolder, Status
+from mia_tui.screens.run_view import facts, score_series
 
 
 @pytest.fixture
@@ -101,3 +103,31 @@ def test_events_that_make_no_sense_are_passed_over(run):
     run.append_event("message")
     steps(run, [7])
     assert RunHistory.load(run).steps == [7]
+
+
+def test_the_headline_stands_first_and_each_metric_has_its_unit() -> None:
+    event = {
+        "event": "epoch", "epoch": 1, "train_loss": 0.1, "val_loss": None, "best": True, "value": 0.5,
+        "value_name": "f1",
+        "metrics": {"precision": 0.25, "localization": 1.234, "f1": 0.5, "count_mae": 12.5, "recall": None},
+    }  # fmt: skip
+    history = RunHistory(Path("nowhere"))
+    history.fold([event])
+    assert metrics_text(headline_first(event)) == (
+        "f1 0.500  precision 0.250  localization 1.23 px  count_mae 12.500  recall –"
+    )
+    assert history.headline == "f1"
+    assert next(iter(history.metrics_at(0).items())) == ("f1", 0.5)
+    assert history.metrics_at(0)["recall"] is None
+    assert [s.name for s in score_series(history)] == ["f1", "precision", "recall"]
+    seen = facts("train", Status(state="running"), history, 0.0).plain
+    assert "f1 0.500  precision 0.250  localization 1.23 px  count_mae 12.500  recall –   ★ epoch 1" in seen
+
+
+def test_a_worker_that_names_no_headline_is_known_by_its_first_metric() -> None:
+    history = RunHistory(Path("nowhere"))
+    for epoch in (1, 2):
+        history.fold([{"event": "epoch", "epoch": epoch, "metrics": {"loss_px": 3.0, "auc": 0.5}}])
+    assert history.headline == "loss_px"
+    assert [s.name for s in score_series(history)] == ["loss_px"], "a length is not drawn beside shares"
+    assert metrics_text(history.metrics_at(1)) == "loss_px 3.00 px  auc 0.500"

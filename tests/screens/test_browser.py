@@ -281,6 +281,27 @@ async def test_measure_export_and_predict_ask_for_source_and_start_other_process
         assert runs[0]["predict"] == {"model": "unet-a"}
 
 
+async def test_images_stepped_through_quickly_do_not_flip_back(project, monkeypatch) -> None:
+    """The list says where its cursor is a moment later than the keys: it must not undo the last of them."""
+    tifffile.imwrite(project.roots["train"] / "zz.tif", np.zeros((8, 8), np.uint8))
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        screen, shown = app.screen, []
+        show = type(screen)._show
+
+        def count(self, index, *plane):
+            shown.append(index)
+            show(self, index, *plane)
+
+        monkeypatch.setattr(type(screen), "_show", count)
+        screen.action_next()
+        screen.action_next()
+        for _ in range(10):
+            await pilot.pause()
+        assert shown == [1, 2]
+
+
 async def test_the_list_opens_an_image_and_hides_again_on_a_narrow_terminal(project) -> None:
     app = MiaApp(project.folder)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -1,5 +1,6 @@
 """The labelling screen, driven by real keys on a small real project; the files say what happened."""
 
+import asyncio
 import re
 import threading
 
@@ -11,12 +12,14 @@ from driving import screen_text, type_text, until
 from textual.events import Key
 
 from mia_tui.app import MiaApp
+from mia_tui.labeling.desk.desk import Desk
 from mia_tui.labeling.desk.rows import table
 from mia_tui.labeling.journal import JournalWriter
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import FrameStore, read_frame, write_frame
 from mia_tui.project import Project
 from mia_tui.screens.frames import FrameReader
+from mia_tui.screens.labeling.screen import LabelScreen
 
 HEIGHT, WIDTH = 48, 64
 NAMES = ("a.tif", "b.tif", "c.tif")
@@ -361,6 +364,63 @@ async def test_keys_after_one_that_leads_elsewhere_are_for_what_comes(project) -
         await pilot.press("escape")
     assert len(places(project)) == 2
     assert len(places(project, "c.tif")) == 1
+
+
+async def test_a_frame_that_is_read_twice_in_a_row_comes_on_the_desk(project, held, monkeypatch) -> None:
+    """The second reading ends before the first is opened: on a busy machine, and F8 pressed twice."""
+    seen: list[str] = []
+    shown, opened = LabelScreen.frame_shown, LabelScreen._put_on_desk
+
+    def count(self, frame):
+        seen.append(frame.request.key)
+        shown(self, frame)
+
+    async def late(self, *frame):
+        while seen.count("c.tif") < 2 and "c.tif" in seen:
+            await asyncio.sleep(0.001)
+        await opened(self, *frame)
+
+    monkeypatch.setattr(LabelScreen, "frame_shown", count)
+    monkeypatch.setattr(LabelScreen, "_put_on_desk", late)
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await label(pilot)
+        held.clear()
+        screen.enter(key="c.tif")
+        await until(pilot, lambda: screen._loader.busy)
+        screen.enter(key="c.tif")
+        await pilot.press("enter")
+        held.set()
+        await until(pilot, lambda: seen.count("c.tif") == 2)
+        await settled(pilot, screen)
+        assert "saved" in screen_text(app)
+    assert len(places(project, "c.tif")) == 1
+
+
+async def test_keys_wait_while_a_frame_is_opened_that_is_wanted_once_more(project, monkeypatch) -> None:
+    gate, opening, open_frame = threading.Event(), threading.Event(), Desk.open
+    gate.set()
+
+    def waiting(self, *args, **options):
+        opening.set()
+        assert gate.wait(20)
+        return open_frame(self, *args, **options)
+
+    monkeypatch.setattr(Desk, "open", waiting)
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await label(pilot)
+        gate.clear()
+        opening.clear()
+        screen.enter(key="c.tif")
+        await until(pilot, opening.is_set)
+        screen.enter(key="c.tif")
+        burst(app, "enter", "shift+right", "enter", "shift+right", "enter")
+        await until(pilot, lambda: not screen._loader.busy and len(screen._queue) == 5)
+        gate.set()
+        await settled(pilot, screen)
+        assert "No image is open" not in said(app)
+    assert len(places(project, "c.tif")) == 3
 
 
 async def test_coming_back_opens_the_image_again_for_editing(project) -> None:

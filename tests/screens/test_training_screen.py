@@ -2,15 +2,18 @@
 
 import functools
 import json
+from typing import Any, Literal
 
 import pytest
-from driving import screen_text, until
+from driving import screen_text, type_text, until
+from pydantic import BaseModel, Field
 from standin import ROOT, WORKER, make_project, make_run
 from textual.widgets import Input
 
 from mia_tui.app import MiaApp
 from mia_tui.engine.config import TrainConfig, make_config
 from mia_tui.jobs import control
+from mia_tui.screens import training
 from mia_tui.screens.run_view import RunScreen
 from mia_tui.screens.training import TrainingScreen, check_settings, parse, setting_names, to_text
 
@@ -156,3 +159,119 @@ async def test_settings_of_an_old_run_fill_the_form(project) -> None:
         await until(pilot, lambda: screen.field("encoder").text == "resnet34")
         assert screen.field("epochs").text == "7"
         assert isinstance(screen.field("epochs").control, Input)
+
+
+# ---- many settings in groups -----------------------------------------------------------------------------------------
+
+
+def setting(default: Any, help_text: str, **extra: Any) -> Any:
+    return Field(default, description=help_text, json_schema_extra=extra)
+
+
+class ManySettings(BaseModel):
+    """A settings model with groups and tasks; defaults that the form can show."""
+
+    epochs: int = setting(60, "Rounds through the images", basic=True, group="Schedule")
+    radius: float = setting(6.0, "Radius of a match in pixels", basic=True, group="Target", tasks=["detection"])
+    smoothing: float = setting(0.1, "Softness of the classes", group="Loss", tasks=["classification"])
+    cached: bool = setting(True, "Keep read images in memory", group="Machine")
+    clipping: float = setting(1.0, "Longest step of the optimiser", group="Optimiser")
+    scheduler: Literal[
+        "constant", "step", "plateau", "cosine", "one-cycle", "exponential", "polynomial", "cosine-restarts"
+    ] = setting("cosine", "How the learning rate goes on", group="Schedule")
+    weights: str | None = setting(None, "File of weights to begin with", group="Network")
+
+
+@pytest.fixture
+def many(project, monkeypatch):
+    monkeypatch.setattr(training, "TrainConfig", ManySettings)
+    monkeypatch.setattr(training, "make_config", lambda values: ManySettings(**values))
+    return project
+
+
+def fields(screen) -> list[str]:
+    return [field.field_name for field in screen.query("Field")]
+
+
+async def test_settings_stand_in_groups_and_only_those_of_the_task(many) -> None:
+    app = MiaApp(many.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        assert fields(screen) == ["name", "epochs", "weights", "clipping", "scheduler", "cached"]
+        assert "4 more settings" in screen_text(app)
+        assert "Optimiser" not in screen_text(app)
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        lines = [line.strip() for line in screen_text(app).splitlines()]
+        assert [line for line in lines if line in ("Network", "Loss", "Optimiser", "Schedule", "Machine")] == [
+            "Network", "Optimiser", "Schedule", "Machine",
+        ]  # fmt: skip
+
+
+async def test_a_switch_is_yes_or_no_and_comes_as_one(many) -> None:
+    app = MiaApp(many.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        await pilot.press("ctrl+o")
+        screen.field("cached").control.focus()
+        await pilot.pause()
+        assert "◉ yes  ○ no" in screen_text(app)
+        await pilot.press("right")
+        await pilot.pause()
+        assert "○ yes  ◉ no" in screen_text(app)
+        texts = screen._texts()
+        texts.pop("name")
+        assert ManySettings(**parse(texts)) == ManySettings(cached=False)
+
+
+async def test_a_choice_of_many_options_shows_those_around_the_chosen_one(many) -> None:
+    app = MiaApp(many.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        await pilot.press("ctrl+o")
+        screen.field("scheduler").control.focus()
+        await pilot.pause()
+        for option in ("cosine", "one-cycle", "exponential", "polynomial", "cosine-restarts", "constant", "step"):
+            line = next(line for line in screen_text(app).splitlines() if line.strip().startswith("Scheduler"))
+            assert f"◉ {option}" in line
+            assert ("‹" in line) == ("constant" not in line)
+            assert ("›" in line) == ("cosine-restarts" not in line)
+            await pilot.press("right")
+            await pilot.pause()
+
+
+async def test_a_slash_finds_settings_by_name_or_help_and_goes_to_them(many) -> None:
+    app = MiaApp(many.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        assert screen.field("epochs").control.has_focus
+        await pilot.press("slash")
+        await type_text(pilot, "learning rate")
+        await pilot.pause()
+        assert "Scheduler" in screen_text(app)
+        assert "Epochs" not in screen_text(app)
+        assert screen.field("epochs").text == "60"
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.field("scheduler").control.has_focus)
+        await pilot.press("right", "escape")
+        await pilot.pause()
+        assert app.screen is screen
+        assert screen.field("scheduler").text == "one-cycle"
+        await until(pilot, lambda: "Epochs" in screen_text(app) and "◉ one-cycle" in screen_text(app))
+        await pilot.press("slash")
+        await type_text(pilot, "qqq")
+        await until(pilot, lambda: "No setting is called so" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Epochs" in screen_text(app))
+        await until(pilot, lambda: screen.field("scheduler").control.has_focus)
+
+
+async def test_a_slash_is_a_letter_in_a_setting_that_takes_text(many) -> None:
+    app = MiaApp(many.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        await pilot.press("ctrl+o")
+        await enter(pilot, "weights")
+        await type_text(pilot, "a/b")
+        await pilot.pause()
+        assert screen.field("weights").text == "a/b"

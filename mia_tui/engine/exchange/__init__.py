@@ -127,7 +127,7 @@ def import_model(source: Path, models_folder: Path, name: str) -> Path:
         When the name is taken or unfit, the file is damaged, of an unknown kind, or has no card of ours.
     """
     target = models_folder / name
-    if name != Path(name).name or name.startswith("."):
+    if not name or name != Path(name).name or name.startswith("."):
         raise MiaError(f"{name!r} cannot be the name of a model: give --name NAME, a single word")
     if target.exists():
         raise MiaError(f"there is a model {name!r} already. Give another --name, or remove it with models rm {name}")

@@ -24,7 +24,7 @@ from mia_tui.engine.exchange.onnx_runtime import OnnxNetwork
 from mia_tui.engine.exchange.safetensors import extract
 from mia_tui.engine.exchange.source import Source, example_input
 from mia_tui.engine.networks import SIZE_MULTIPLE, NetworkSpec, architectures
-from mia_tui.engine.normalize import apply_limits
+from mia_tui.engine.normalize import Normalization
 from mia_tui.errors import MiaError
 
 INSTALL = "pip install 'mia-tui[bioimageio,onnx]'"
@@ -102,7 +102,7 @@ def _input(source: Source, folder: Path) -> Any:
     v = _spec().model.v0_5
     card = source.card
     names = [f"channel{index}" for index in range(card.network.in_channels)]
-    whole = getattr(card, "image_size", None)
+    whole = card.image_size
     least = example_input(card)[2]
     size = whole or v.ParameterizedSize(min=least, step=SIZE_MULTIPLE)
     space = [v.SpaceInputAxis(id=v.AxisId(axis), size=size, **_scale(card)) for axis in "yx"]
@@ -139,29 +139,45 @@ def _output(source: Source, folder: Path) -> Any:
 
 
 def _preprocessing(card: ModelCard) -> list[Any]:
-    """The normalisation as steps: percentiles of each frame and channel, clipped.
+    """The normalisation as steps.
 
     Raises
     ------
     MiaError
-        For a normalisation that is not written down yet.
+        For imagenet, which treats images of 8 and of 16 bits differently, as no step does.
     """
     v = _spec().model.v0_5
     normalization = card.normalization
-    kind = getattr(normalization, "kind", "percentile")
-    if kind != "percentile":
+    axes = (v.AxisId("y"), v.AxisId("x"))
+    clip = v.ClipDescr(kwargs=v.ClipKwargs(min=0.0, max=1.0))
+    if normalization.kind == "zscore":
+        return [v.ZeroMeanUnitVarianceDescr(kwargs=v.ZeroMeanUnitVarianceKwargs(axes=axes))]
+    if normalization.kind == "dataset":
+        return [_fixed_scale(normalization, card.network.in_channels), clip]
+    if normalization.kind != "percentile":
         raise MiaError(
-            f"normalisation {kind!r} cannot be stated in a bioimage.io package, only percentile can. "
-            "Export to onnx, or train with normalization=percentile."
+            f"normalisation {normalization.kind!r} cannot be stated in a bioimage.io package. Export to onnx, or train "
+            "with normalization=percentile, dataset or zscore."
         )
-    stretch = v.ScaleRangeKwargs(
-        axes=(v.AxisId("y"), v.AxisId("x")), min_percentile=normalization.low, max_percentile=normalization.high
+    stretch = v.ScaleRangeKwargs(axes=axes, min_percentile=normalization.low, max_percentile=normalization.high)
+    return [v.ScaleRangeDescr(kwargs=stretch), clip]
+
+
+def _fixed_scale(normalization: Normalization, channels: int) -> Any:
+    """The percentiles of the training data as a linear step for each channel."""
+    v = _spec().model.v0_5
+    fixed = normalization.limits(np.zeros((channels, 1, 1), np.float32)).tolist()
+    gain = [1 / (high - low) for low, high in fixed]
+    offset = [-low / (high - low) for low, high in fixed]
+    if channels == 1:
+        return v.ScaleLinearDescr(kwargs=v.ScaleLinearKwargs(gain=gain[0], offset=offset[0]))
+    return v.ScaleLinearDescr(
+        kwargs=v.ScaleLinearAlongAxisKwargs(axis=v.NonBatchAxisId("channel"), gain=gain, offset=offset)
     )
-    return [v.ScaleRangeDescr(kwargs=stretch), v.ClipDescr(kwargs=v.ClipKwargs(min=0.0, max=1.0))]
 
 
 def _activation(card: ModelCard) -> str:
-    """What turns raw outputs into probabilities: "softmax", "sigmoid", or "none" where channels differ in kind."""
+    """What makes probabilities of raw outputs: "softmax", "sigmoid", or "none" where channels are of several kinds."""
     if card.task == "detection":
         return "sigmoid"
     parting = card.to_json()["decoding"].get("touching") if card.task == "segmentation" else None
@@ -220,20 +236,22 @@ def _architecture(spec: NetworkSpec) -> Any:
 
 def _test_side(card: ModelCard) -> int:
     """The test image is as small as inputs may be, but at least 128 px, so that there are cells in it."""
-    whole: int | None = getattr(card, "image_size", None)
-    return whole or max(128, example_input(card)[2])
+    return card.image_size or max(128, example_input(card)[2])
 
 
 def _test_arrays(source: Source, plane: NDArray[np.uint16], folder: Path) -> NDArray[np.float32]:
     """Write the test image as the camera gave it and what our own prediction makes of it; the latter (K, ...)."""
     card = source.card
-    values = apply_limits(plane, card.normalization.limits(plane))
+    values = parity.normalized(card, plane)
     raw = torch.from_numpy(parity.outputs_of(source.model)(values[None]))
-    activate = {"softmax": lambda x: x.softmax(1), "sigmoid": torch.sigmoid, "none": lambda x: x}[_activation(card)]
-    expected: NDArray[np.float32] = activate(raw).numpy()
+    activation = _activation(card)
+    if activation != "none":
+        raw = raw.softmax(1) if activation == "softmax" else raw.sigmoid()
+    expected: NDArray[np.float32] = raw.numpy()
     np.save(folder / "test-input.npy", plane[None].astype(np.float32))
     np.save(folder / "test-output.npy", expected)
-    return expected[0]
+    first: NDArray[np.float32] = expected[0]
+    return first
 
 
 def _cover(plane: NDArray[np.uint16], expected: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -274,8 +292,8 @@ def _readme(source: Source) -> str:
 
 ## Input
 
-{card.network.in_channels} channel(s), values as the camera gives them. The whole frame is scaled per channel before
-it is cut into tiles; the steps in the package do it per block. Pixel size: {size}. {sizes}
+{card.network.in_channels} channel(s), values as the camera gives them. Each channel of the whole frame is scaled by its
+percentiles before it is cut into tiles. Pixel size: {size}. {sizes}
 
 ## Output
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mia_tui.engine.exchange.onnx_runtime import OnnxNetwork
+from mia_tui.engine.exchange.onnx_runtime import OnnxNetwork, fast_network
 from mia_tui.errors import MiaError
 
 CARD_FILE = "model.json"
@@ -72,6 +72,11 @@ def parse_card(text: str | None, path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise MiaError(f"the card in {path} is damaged: it is no JSON object")
     return values
+
+
+def fast_graph(folder: Path) -> OnnxModule:
+    """The network of a model folder on ONNX Runtime, exported when that was not done for these weights."""
+    return OnnxModule(fast_network(folder, torch.get_num_threads()))
 
 
 def load_graph(folder: Path, in_channels: int, out_channels: int) -> torch.nn.Module | None:

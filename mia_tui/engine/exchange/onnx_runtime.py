@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, free of torch: an exported graph is ready in a fraction of the time torch takes to load."""
+"""ONNX Runtime on the CPU, free of torch: an exported graph is ready long before torch would be imported."""
 
 import hashlib
 import importlib.util
@@ -85,6 +85,8 @@ def fast_network(folder: Path, threads: int | None = None) -> OnnxNetwork:
     """
     _runtime()
     path, stamp = folder / "model.onnx", weights_hash(folder)
+    if stamp is None and not path.exists():
+        raise MiaError(f"the model in {folder} has neither weights nor an ONNX graph that ONNX Runtime could run")
     if stamp is None:
         return OnnxNetwork(path, threads)
     network = _usable(path, stamp, threads)

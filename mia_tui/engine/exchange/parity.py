@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from mia_tui.engine.bundle import ModelCard
-from mia_tui.engine.normalize import apply_limits
 from mia_tui.engine.tiling import tile_shape
 from mia_tui.errors import MiaError
 from mia_tui.simulate import simulate
 
 TILES = 3
 MAX_DIFFERENCE = 1e-3
-"""Largest difference of raw outputs (logits) that an export may have; two libraries differ by 1e-6 to 1e-4."""
+"""Largest difference of raw outputs (logits) an export may have; kernels of two libraries differ by 1e-6 to 1e-4."""
 MIN_AGREEMENT = 0.999
 """Smallest share of pixels (or images) with the same most probable channel."""
 
@@ -34,8 +33,8 @@ class Parity:
 
 def tile_side(card: ModelCard) -> int:
     """Side in pixels of the tiles to measure on: what the network predicts with."""
-    whole: int | None = getattr(card, "image_size", None)  # classification looks at whole images of one size
-    return whole or tile_shape(card.tiling.size, card.tiling.size, card.tiling)[0]
+    # classification looks at whole images of one size
+    return card.image_size or tile_shape(card.tiling.size, card.tiling.size, card.tiling)[0]
 
 
 def sample_planes(card: ModelCard, side: int, count: int = TILES) -> list[NDArray[np.uint16]]:
@@ -51,7 +50,13 @@ def sample_planes(card: ModelCard, side: int, count: int = TILES) -> list[NDArra
 def sample_tiles(card: ModelCard) -> NDArray[np.float32]:
     """(TILES, C, side, side) normalised tiles to measure on."""
     planes = sample_planes(card, tile_side(card))
-    return np.stack([apply_limits(plane, card.normalization.limits(plane)) for plane in planes])
+    return np.stack([normalized(card, plane) for plane in planes])
+
+
+def normalized(card: ModelCard, plane: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """A (C, Y, X) plane as the network sees it."""
+    kind = card.normalization
+    return kind.finish(kind.apply(plane, kind.limits(plane)))
 
 
 def outputs_of(model: torch.nn.Module) -> Outputs:

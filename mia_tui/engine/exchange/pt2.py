@@ -1,6 +1,7 @@
 """torch.export: the network as a `.pt2` file that PyTorch runs without any model code."""
 
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,11 @@ LEAST = 64
 
 
 def write(source: Source, target: Path) -> None:
-    """Write the `.pt2` file with the card inside."""
+    """Write the `.pt2` file with the card inside; a model that was imported as one is passed on."""
+    held = source.folder / "model.pt2"
+    if held.exists() and not (source.folder / "model.safetensors").exists():
+        shutil.copyfile(held, target)
+        return
     auto = torch.export.Dim.AUTO
     try:
         with warnings.catch_warnings():

@@ -292,9 +292,9 @@ def _options(touching: str, min_size: int) -> Any:
 
 
 def _sum(classes: Maps) -> NDArray[np.uint8]:
-    if len(classes) == 1:
-        return classes[0]
-    total: NDArray[np.uint8] = np.minimum(classes.sum(0, dtype=np.uint16), 255).astype(np.uint8)
+    total: NDArray[np.uint8] = classes[0]
+    if len(classes) > 1:
+        total = np.minimum(classes.sum(0, dtype=np.uint16), 255).astype(np.uint8)
     return total
 
 

@@ -59,6 +59,9 @@ class DeskScreen(ImageScreen):
         self._pumping = self._leaving = False
         self._loading = True  # until the first frame is on the desk, or there is none
         self._awaited: tuple[str, int, int] | None = None
+        """The frame that is to be on the desk and is not yet: being read, or being opened."""
+        self._wish = 0
+        """Counts the wishes for a frame: one that was opened for an older wish than the last is opened again."""
         self._trouble = ""
         self._said: dict[str, float] = {}
         self._stale = False
@@ -71,6 +74,7 @@ class DeskScreen(ImageScreen):
         self._overlays: Overlays | None = None
         self._from_end = False
         self._turn = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._assistant: HelperAssistant | None = None
         self._dragged: tuple[tuple[float, float], ...] = ()
 
@@ -92,7 +96,7 @@ class DeskScreen(ImageScreen):
 
     def on_screen_suspend(self) -> None:
         if self._desk is not None and len(self.app.screen_stack) < 2:  # not for a dialogue on top
-            self.run_worker(self._close_desk(), group="label-close")
+            self.run_worker(self._clear_desk(), group="label-close")
 
     async def settle(self) -> None:
         """Wait until every key typed so far is dealt with, every edit is on disk and the label file is written.
@@ -122,6 +126,11 @@ class DeskScreen(ImageScreen):
         except MiaError as error:
             self.say(str(error), "error")
 
+    async def _clear_desk(self) -> None:
+        """Close the desk for good, behind an opening that is under way."""
+        async with self._opening:
+            await self._close_desk()
+
     async def _in_turn(self, do: Callable[[], T]) -> T:
         """Run something of the desk in a thread, when what runs there has ended: one thing at a time, in order."""
         async with self._turn:
@@ -147,11 +156,11 @@ class DeskScreen(ImageScreen):
             return
         keys = [ref.key for ref in refs]
         self._at = keys.index(here.key) if here is not None and here.key in keys else 0
-        async with self._turn:  # a closing that is under way has ended
-            closed = desk.frame is None
-        if not self._wanted and closed:
+        async with self._opening, self._turn:  # an opening or closing that is under way has ended
+            idle = desk.frame is None and (first or not self._loading)  # `enter` has not asked for a frame either
+        if idle and not self._wanted:
             self._wanted = self._at_hand()
-        if self._wanted or (closed and (first or not self._loading)):
+        if idle or self._wanted:
             self._open_wanted()
 
     def _make_desk(self) -> tuple["Desk", list[ImageRef]]:
@@ -188,34 +197,44 @@ class DeskScreen(ImageScreen):
         ref = self._refs[index]
         self.host.at_hand = ref.key, t, z
         self._awaited = ref.key, t, z
+        self._wish += 1
         self.canvas.set_hint(f"Reading {ref.key} …")
         self.ask(ref.key, t, z, None)
 
     def frame_shown(self, shown: "ShownFrame") -> None:
         """It goes on the desk when it was waited for; with another contrast only, what is on the desk stays there."""
         request = shown.request
-        if self._awaited != (request.key, request.t, request.z):
+        place = request.key, request.t, request.z
+        if self._awaited != place:
             open_frame = None if self._desk is None else self._desk.frame
             if self._loading or open_frame is None or open_frame.size == shown.pyramid.size:
                 return
-        self._awaited = None
+            self._awaited, self._loading = place, True  # the file has changed meanwhile
         self._t, self._z = shown.t, shown.z
-        self.run_worker(self._put_on_desk(shown), group="label-open")
+        self.run_worker(self._put_on_desk(shown, place), group="label-open")
 
-    async def _put_on_desk(self, shown: "ShownFrame") -> None:
-        desk = self._desk
-        if desk is None or shown is not self.shown:
-            return
-        await self._close_desk()
-        try:
-            await self._in_turn(partial(self._open_frame, desk, shown))
-            self._trouble = ""
-        except MiaError as error:
-            self._trouble = str(error)
-            self.say(self._trouble, "error")
+    async def _put_on_desk(self, shown: "ShownFrame", place: tuple[str, int, int]) -> None:
+        """Open a frame that was read, one at a time, unless it is open or another one is awaited by now.
+
+        The same frame may be read twice in a row, and be wanted anew while it is opened: the last reading of it is the
+        one that counts, and keys wait until no wish is left.
+        """
+        async with self._opening:
+            desk, wish = self._desk, self._wish
+            if desk is None or shown is not self.shown or self._awaited != place:
+                return
+            await self._close_desk()
+            try:
+                await self._in_turn(partial(self._open_frame, desk, shown))
+                self._trouble = ""
+            except MiaError as error:
+                self._trouble = str(error)
+                self.say(self._trouble, "error")
+            if wish != self._wish:
+                return
+            self._loading, self._awaited = False, None
         if desk.read_only:
             self.say(desk.read_only, "warning")
-        self._loading = False
         await self._in_turn(self._trace)
         self.rebuild()
         self._reveal()
@@ -240,7 +259,7 @@ class DeskScreen(ImageScreen):
         self._loading, self._awaited = False, None
         self._overlays, self._trouble = None, str(error)
         if self._desk is not None:
-            self.run_worker(self._close_desk(), group="label-close")
+            self.run_worker(self._clear_desk(), group="label-close")
         self._queue.clear()
 
     # ---- keys --------------------------------------------------------------------------------------------------------
