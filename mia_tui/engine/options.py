@@ -221,6 +221,8 @@ class TrainConfig(BaseModel):
     def _check(self) -> "TrainConfig":
         if self.patch_size % 32:
             raise ValueError(f"patch_size must be a multiple of 32, not {self.patch_size}")
+        if any(channel < 0 for channel in self.channels or ()):
+            raise ValueError(f"channels are numbered from 0, not {min(self.channels or ())}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {self.device!r}")
         if self.folds == 1 or (self.folds and self.fold > self.folds):

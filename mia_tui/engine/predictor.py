@@ -86,12 +86,13 @@ class Predictor:
         self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None = None
     ) -> FramePrediction:
         """The same for the (C, Y, X) planes at the size that the network sees."""
-        maps, disagreement = self._maps(plane, limits, progress)
+        maps, disagreement = self.maps(plane, limits, progress)
         return FramePrediction(self.task.decode(maps, self.card.decoding), maps, disagreement)
 
-    def _maps(
-        self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None
+    def maps(
+        self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None = None
     ) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+        """What the network says of the (C, Y, X) planes, not decoded, and the disagreement of its views."""
         normalization = self.card.normalization
         if not self.task.dense:
             return self._whole(plane), None

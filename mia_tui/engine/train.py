@@ -19,6 +19,7 @@ from mia_tui.engine.evaluate import validate
 from mia_tui.engine.learner import Learner, build, start_torch, step
 from mia_tui.engine.loader import Loader
 from mia_tui.engine.material import Material, prepare
+from mia_tui.engine.networks import build_network
 from mia_tui.engine.patches import Item
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.preview import write_preview
@@ -119,7 +120,9 @@ def begin(job: Job, material: Material, clock: Clock) -> tuple[Learner, Progress
         saved = load_checkpoint(job.run.last_checkpoint)
         progress = Progress(**saved["progress"])
         clock.before = progress.elapsed
-    model, note = first_weights(job.project, config, material.spec)
+    # a run that goes on has its weights: those that it started with need not be there any more
+    started = first_weights(job.project, config, material.spec) if saved is None else None
+    model, note = started or (build_network(material.spec), "")
     learner = build(config, material.task, material.spec, model)
     size = config.batch_size or progress.batch_size or choose_batch_size(learner, material, config, job.class_count)
     progress.batch_size = size
@@ -250,7 +253,8 @@ def card_of(job: Job, material: Material, progress: Progress, decoding: Any = No
 def tiling_of(config: TrainConfig, material: Material) -> Tiling:
     """Tiles larger than the patches, for speed, but for networks that take one size only."""
     own = material.spec.image_size
-    return Tiling(size=own or max(512, config.patch_size), least=own or config.patch_size)
+    size = own or max(512, config.patch_size)
+    return Tiling(size=size, overlap=min(64, size // 2), least=own or config.patch_size)
 
 
 def export(job: Job, material: Material, progress: Progress) -> None:
