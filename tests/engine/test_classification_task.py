@@ -163,4 +163,9 @@ def test_any_number_of_channels(tmp_path) -> None:
     train(Job(project, settings, new_run(project), "m", reporter))
     assert predict_project(project, "m", device="cpu", tta=True, uncertainty=True).failed == {}
     item = image_label(read_frame(project.prediction_path("m", "im0.tif", "image")))
-    assert set(item.extra["properties"]["measurements"]) == {"p: dark", "p: bright", "uncertainty: entropy", "uncertainty: disagreement"}
+    assert set(item.extra["properties"]["measurements"]) == {
+        "p: dark",
+        "p: bright",
+        "uncertainty: entropy",
+        "uncertainty: disagreement",
+    }
