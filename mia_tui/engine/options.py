@@ -101,7 +101,7 @@ class TrainConfig(BaseModel):
         basic=True, tasks=[SEGMENTATION],
     )  # fmt: skip
     border_width: float = option(
-        3.0, "Width of the border class in pixels; thinner in small objects", "Target", tasks=[SEGMENTATION],
+        3.0, "Width of the border class in pixels of the shrunk image; thinner in small objects", "Target", tasks=[SEGMENTATION],
         gt=0, le=50,
     )  # fmt: skip
     border_weight: float = option(
@@ -109,11 +109,16 @@ class TrainConfig(BaseModel):
     )
     border_sigma: float = option(5.0, "sigma of the weight map in pixels", "Target", tasks=[SEGMENTATION], gt=0, le=100)
     point_size: float = option(
-        9.0, "Width of the peak at each point in pixels, about half an object", "Target", basic=True,
+        9.0, "Width of the peak at each point in pixels of the image, about half an object", "Target", basic=True,
         tasks=[DETECTION], ge=1, le=255,
     )  # fmt: skip
     match_radius: float = option(
-        6.0, "A point this near to a true one counts as found (pixels)", "Target", tasks=[DETECTION], gt=0, le=1000
+        6.0,
+        "A point this near to a true one counts as found (pixels of the image)",
+        "Target",
+        tasks=[DETECTION],
+        gt=0,
+        le=1000,
     )
 
     # ---- Loss

@@ -60,6 +60,15 @@ def _peak(height: int, width: int, y: int, x: int) -> np.ndarray:
     return TASK.target(annotation, (height, width), make_config({"point_size": 5}), 1)["heat"]
 
 
+def test_lengths_are_those_of_the_image_however_much_it_is_shrunk() -> None:
+    full, half = (make_config({"point_size": 12, "match_radius": 6, "downscale": scale}) for scale in (1, 0.5))
+    annotation = Annotation(np.ones(1, np.uint8), points=np.array([[20, 20]], np.float32))
+    widths = [int((TASK.target(annotation, (41, 41), c, 1)["heat"][0, 20] >= 0.5).sum()) for c in (full, half)]
+    assert widths == [13, 7]
+    decoding = TASK.decoding(half, [])
+    assert (decoding.distance, decoding.radius) == (3, 3)
+
+
 def test_the_threshold_is_chosen_by_the_validation() -> None:
     truth = Annotation(np.ones(2, np.uint8), points=np.array([[10, 10], [30, 40]], np.float32))
     heat = np.maximum(_peak(48, 64, 10, 10) * 0.9, _peak(48, 64, 30, 40) * 0.75)

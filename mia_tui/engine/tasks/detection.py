@@ -64,8 +64,9 @@ class DetectionTask(Task):
         return class_count
 
     def decoding(self, config: TrainConfig, annotations: Sequence[Annotation]) -> PointDecoding:
-        # a point counts as found at the same distance in the image, however much images are shrunk
-        return PointDecoding(distance=max(1.0, config.point_size / 2), radius=config.match_radius * config.downscale)
+        # lengths are asked for in pixels of the image, however much it is shrunk
+        distance = max(1.0, config.point_size * config.downscale / 2)
+        return PointDecoding(distance=distance, radius=config.match_radius * config.downscale)
 
     def decoding_from_json(self, values: dict[str, Any]) -> PointDecoding:
         return PointDecoding(**values)
@@ -86,7 +87,9 @@ class DetectionTask(Task):
         self, annotation: Annotation, shape: tuple[int, int], config: TrainConfig, class_count: int
     ) -> dict[str, NDArray[Any]]:
         assert annotation.points is not None
-        heat = gaussian_targets(annotation.points, annotation.classes, class_count, shape, config.point_size)
+        heat = gaussian_targets(
+            annotation.points, annotation.classes, class_count, shape, config.point_size * config.downscale
+        )
         known = np.ones(shape, bool) if annotation.known is None else annotation.known | (heat.max(0) > 0)
         return {"heat": heat, "known": known}
 
