@@ -101,7 +101,7 @@ class TrainConfig(BaseModel):
         basic=True, tasks=[SEGMENTATION],
     )  # fmt: skip
     border_width: float = option(
-        3.0, "Width of the border class in pixels of the shrunk image; thinner in small objects", "Target", tasks=[SEGMENTATION],
+        3.0, "Width of the border class in pixels; thinner in small objects", "Target", tasks=[SEGMENTATION],
         gt=0, le=50,
     )  # fmt: skip
     border_weight: float = option(
