@@ -176,6 +176,7 @@ def rate_now(config: TrainConfig, progress: Progress, steps: int, clock: Clock) 
 def finish_epoch(job: Job, material: Material, learner: Learner, progress: Progress, clock: Clock) -> None:
     """Validate, keep the weights when they are the best so far, draw the preview, report."""
     began = time.monotonic()
+    progress.loss_sum += learner.take_losses()  # first: when it is no number, the best weights stay as they are
     config, task, number = job.config, material.task, progress.epoch + 1
     predictor = Predictor(card_of(job, material, progress), learner.averaged, device=str(learner.device))
     metrics: dict[str, float] = {}
@@ -194,7 +195,7 @@ def finish_epoch(job: Job, material: Material, learner: Learner, progress: Progr
     shown = (material.validation or material.train)[0]
     picture = job.run.path / "preview" / f"epoch_{number:04d}.png"
     write_preview(picture, predictor, shown)
-    train_loss = (progress.loss_sum + learner.take_losses()) / max(progress.step, 1)
+    train_loss = progress.loss_sum / max(progress.step, 1)
     record = {"epoch": number, "train_loss": train_loss, "val_loss": loss, "metrics": metrics, "best": best}
     progress.history.append(record)
     progress.epoch, progress.step, progress.loss_sum = number, 0, 0.0

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import shapely
 from engine_helpers import Recorder, new_run
+from typer.testing import CliRunner
 
+from mia_tui.cli import app
 from mia_tui.engine.config import TrainConfig, make_config
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.engine.fitting import fit
@@ -88,8 +90,12 @@ def test_images_are_fitted_without_changing_their_proportions(shape: tuple[int, 
 
 def test_new_images_are_told_apart(trained: Project) -> None:
     report = evaluate_project(trained, "m", split="new", device="cpu")
-    assert report["accuracy"] == 1
-    assert report["macro_f1"] == 1
+    assert report["totals"]["accuracy"] == 1
+    assert report["totals"]["macro_f1"] == 1
+    assert report["wrong"] == []
+    shown = CliRunner().invoke(app, ["evaluate", str(trained.folder), "--model", "m", "--split", "new"])
+    assert shown.exit_code == 0
+    assert "2 images: accuracy 1.000" in shown.output
 
 
 def test_predictions_keep_their_probabilities(trained: Project, tmp_path) -> None:

@@ -8,7 +8,9 @@ import pytest
 import shapely
 import tifffile
 from engine_helpers import Recorder, new_run
+from typer.testing import CliRunner
 
+from mia_tui.cli import app
 from mia_tui.engine.config import make_config
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.engine.predict import predict_project
@@ -136,6 +138,9 @@ def test_spots_are_found_with_their_class(trained: Project) -> None:
     report = evaluate_project(trained, "spots", split="new", device="cpu")
     assert report["pooled"]["f1"] > 0.7
     assert report["pooled"]["mean_distance"] < 1.5
+    shown = CliRunner().invoke(app, ["evaluate", str(trained.folder), "--model", "spots", "--split", "new"])
+    assert shown.exit_code == 0
+    assert "3 px" in shown.output
 
 
 def test_predicted_points_as_shapes_and_as_tables(trained: Project, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """Prediction of frames and projects."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.predict import predict_project
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.train import Job, train
+from mia_tui.engine.worker import run_predict
 from mia_tui.errors import MiaError
 from mia_tui.labeling.raster import label_image
 from mia_tui.labeling.store import FrameStore, read_frame, write_frame
@@ -95,3 +97,21 @@ def test_labels_of_another_size_are_named_in_an_evaluation(trained: Project, tmp
     write_frame(project.labels_path("im0.tif", "image"), labels_of(disks(0, size=64)[1]))
     with pytest.raises(MiaError, match="64 x 64"):
         evaluate_project(project, "m", split="all", device="cpu")
+
+
+def test_a_prediction_run_keeps_probabilities_and_uncertainty(trained: Project) -> None:
+    """Through the process that computes, as runs of the terminal interface go."""
+    wish = {"model": "m", "images": ["@predict/im1.tif"], "tta": True, "probabilities": True, "uncertainty": True}
+    run = new_run(trained, "predict")
+    config = {"kind": "predict", "predict": wish, "device": "cpu"}
+    reporter = Recorder()
+    assert run_predict(run, trained, config, reporter, threading.Event()) == "finished"
+    path = trained.prediction_path("m", "@predict/im1.tif", "image")
+    assert tifffile.imread(path.with_name("image.probabilities.tif")).shape == (3, 96, 96)
+    objects = read_frame(path).objects.values()
+    names = {"uncertainty: entropy", "uncertainty: disagreement"}
+    assert objects
+    assert all(names <= set(item.extra["properties"]["measurements"]) for item in objects)
+    stop = threading.Event()
+    stop.set()
+    assert run_predict(run, trained, config, reporter, stop) == "stopped"

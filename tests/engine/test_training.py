@@ -11,6 +11,7 @@ from engine_helpers import Recorder, disks, labels_of, make_project, new_run, ti
 from mia_tui.engine import train as training
 from mia_tui.engine.bundle import load_model
 from mia_tui.engine.checkpoint import load_checkpoint
+from mia_tui.engine.tasks.segmentation import SegmentationTask
 from mia_tui.engine.train import Job, train
 from mia_tui.errors import MiaError
 from mia_tui.labeling.store import write_frame
@@ -125,6 +126,19 @@ def test_labels_of_another_size_are_refused(tmp_path) -> None:
     write_frame(project.labels_path("im0.tif", "image"), labels_of(disks(0, size=64)[1]))
     with pytest.raises(MiaError, match="64 x 64"):
         run_training(project, "wrong")
+
+
+def test_a_loss_that_is_no_number_leaves_the_best_weights_alone(tmp_path, monkeypatch) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "m", epochs=1)
+    run = RunFolder(project.runs_folder / "m")
+    before = run.best_checkpoint.read_bytes(), run.last_checkpoint.read_bytes()
+    real = SegmentationTask.loss
+    monkeypatch.setattr(SegmentationTask, "loss", lambda *values: real(*values) * float("nan"))
+    monkeypatch.setattr(training, "validate", lambda predictor, *_: ({"ap": 1.0}, 0.0, predictor.card.decoding))
+    with pytest.raises(MiaError, match="no longer a number"):
+        run_training(project, "m", epochs=2)
+    assert (run.best_checkpoint.read_bytes(), run.last_checkpoint.read_bytes()) == before
 
 
 # ---- three ways to go on ---------------------------------------------------------------------------------------------
