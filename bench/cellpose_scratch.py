@@ -11,7 +11,8 @@ grey, as Cellpose does it.
 Its rate rises over 10 epochs and falls over the last 50 of more than 100, which a small machine may not reach:
 `--images-per-epoch 8` cuts the same training into shorter epochs.
 
-Cellpose 3.1 wants an older NumPy than `constraints.txt` names, so give it an environment of its own.
+Cellpose 3.1 wants an older NumPy than `constraints.txt` names, so give it an environment of its own without them; with
+them pip takes Cellpose 3.0.
 
     python bench/cellpose_scratch.py                       # lists the experiments
     python bench/cellpose_scratch.py dsb2018-fluo [--minutes 15] [--seed 0] [--threads 1] [--keep DIR]
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +117,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     show(
         f"cellpose-{options.experiment}{variant}",
         values,
-        f"what ours is compared with; {options.minutes:g} minutes were asked for",
+        f"none; Cellpose {version('cellpose')}, {options.minutes:g} minutes asked for",
     )
 
 
@@ -128,9 +130,11 @@ def read(part: Path, settings: dict[str, Any]) -> Material:
 
 
 def fresh(seed: int) -> CellposeModel:
-    """A Cellpose with random weights; oneDNN's own layouts, which it segments with, cannot be trained."""
+    """A Cellpose with random weights; the oneDNN layouts that it would segment with cannot be trained."""
     torch.manual_seed(seed)
-    return CellposeModel(gpu=False, pretrained_model=False, mkldnn=False)
+    model = CellposeModel(gpu=False, pretrained_model=False)
+    model.net.mkldnn = False
+    return model
 
 
 def timed(material: Material, seed: int, folder: Path) -> tuple[float, float]:
