@@ -201,7 +201,9 @@ def score_points(folder: Path, found: str) -> dict[str, float]:
 
 def score_classes(folder: Path, found: str) -> dict[str, float]:
     scored = mia("score", f"{found}/classes.csv", "test/labels.csv", "--metric", "classes", at=folder)
-    return {key: float(scored[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc") if scored.get(key)}
+    return {
+        key: float(scored[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc") if scored.get(key)
+    }
 
 
 SCORES = {"segmentation": score_masks, "detection": score_points, "classification": score_classes}
