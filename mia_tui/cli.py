@@ -378,8 +378,9 @@ def evaluate(
 
     result = evaluate_project(opened, model, split=split, device=device, tta=tta, report=progress_line)
     say(format_score(result))
-    say("")
-    say(format_score(result["classes"]))
+    if result["metric"] == "ap":  # of objects; the other tasks have their classes in the one table
+        say("")
+        say(format_score(result["classes"]))
     finish(as_json, result)
 
 
