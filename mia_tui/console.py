@@ -27,9 +27,10 @@ Row = dict[str, Any]
 
 def start_training(project: Project, name: str | None, settings: Sequence[str], file: Path | None) -> RunFolder:
     """Start a training from `--set` settings on top of those of a TOML or JSON file."""
-    from mia_tui.engine.config import parse_settings
+    from mia_tui.engine.config import check_for_task, parse_settings
 
     config = parse_settings(list(settings), _read_settings(file) if file else {})
+    check_for_task(config, project.task, len(project.classes))
     _check_labels(project)
     wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
     return control.start(project, wish, name or new_run_name("model"))

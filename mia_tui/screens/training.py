@@ -2,7 +2,8 @@
 line and run folder."""
 
 import asyncio
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -12,7 +13,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from mia_tui.engine.config import TrainConfig, make_config, parse_value
+from mia_tui.engine.config import TrainConfig, check_for_task, make_config, parse_value
+from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.keymap import Action
 from mia_tui.project import Project
@@ -174,7 +176,7 @@ class TrainingScreen(MiaScreen):
         texts = self._texts()
         name = texts.pop("name")
         found = {"name": problem} if (problem := _check_name(name, self.host.project)) else {}
-        return {**found, **check_settings(texts)}
+        return {**found, **check_settings(texts, self.host.project)}
 
     def _fill(self, values: dict[str, Any]) -> None:
         for setting in self._settings:
@@ -276,7 +278,7 @@ class TrainingScreen(MiaScreen):
         general = self.query_one("#problem", Static)
         general.update(f"✗ {problems['']}" if "" in problems else "")
         general.set_class("" not in problems, "-hidden")
-        names = [name for name in problems if name]
+        names = [field.field_name for field in self.query(Field) if field.field_name in problems]
         if names and self.query_one("#find", Input).value:
             self.query_one("#find", Input).value = ""
             self.query_one("#find").add_class("-hidden")
@@ -299,18 +301,30 @@ def parse(texts: dict[str, str]) -> dict[str, Any]:
     return {name: parse_value(text, name) for name, text in texts.items()}
 
 
-def check_settings(texts: dict[str, str]) -> dict[str, str]:
-    """Setting -> what is wrong with its text; a rule over several settings is said at the first one it names."""
+def check_settings(texts: dict[str, str], project: Project | None = None) -> dict[str, str]:
+    """Setting -> what is wrong with its text, or with it for the task of the project; "" for what names no setting.
+
+    A rule over several settings is said at the first one it names.
+    """
+    found: dict[str, str] = {}
     try:
-        TrainConfig(**parse(texts))
+        config = TrainConfig(**parse(texts))
+        if project is not None:
+            check_for_task(config, project.task, len(project.classes))
     except ValidationError as error:
-        found: dict[str, str] = {}
         for item in error.errors():
             message = _in_short(item["msg"].removeprefix("Value error, "))
-            where = str(item["loc"][0]) if item["loc"] else next((n for n in texts if n in message.split()), "")
-            found.setdefault(where, message)
-        return found
-    return {}
+            found.setdefault(str(item["loc"][0]) if item["loc"] else _named(message, texts), message)
+    except MiaError as error:
+        for line in str(error).splitlines()[1:]:
+            name = _named(line, texts)
+            found.setdefault(name, line.strip().removeprefix(f"{name}: "))
+    return found
+
+
+def _named(message: str, names: Container[str]) -> str:
+    """The first word of a message that is a setting; "" without one."""
+    return next((word for word in re.findall(r"\w+", message) if word in names), "")
 
 
 def _in_short(message: str) -> str:

@@ -63,7 +63,7 @@ async def test_the_basic_settings_are_in_sight_the_others_folded(project, size) 
         screen.field("weight_decay").control.focus()
         await until(pilot, lambda: "Weight decay" in screen_text(app))
         await pilot.press("down")
-        await until(pilot, lambda: screen.field("warmup").control.has_focus)
+        await until(pilot, lambda: screen.field("clip").control.has_focus)
 
 
 async def test_start_writes_the_request_and_shows_the_run_live(project) -> None:
@@ -83,7 +83,7 @@ async def test_start_writes_the_request_and_shows_the_run_live(project) -> None:
         assert live.history.epochs == [1, 2, 3, 4]
         assert live.run_folder.id == "u1"
     config = json.loads((project.runs_folder / "u1" / "config.json").read_text())
-    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "off"}
+    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "distance"}
     assert config == {
         "name": "u1", "kind": "train", "project": str(project.folder), "device": "auto",
         "train": make_config(expected).model_dump(),
@@ -100,16 +100,16 @@ async def test_mistakes_are_said_at_their_field_and_nothing_starts(project) -> N
         assert "must be at least 1" in screen.field("epochs").note
         assert "must be at least 1" in screen_text(app)
         await enter(pilot, "patch_size", "1", "0", "0")
-        await enter(pilot, "validation", "x")
+        await enter(pilot, "clip", "x")
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert app.screen is screen
         await until(pilot, lambda: screen.field("epochs").control.has_focus)
-        assert "must be a number" in screen.field("validation").note
+        assert "must be a number" in screen.field("clip").note
         assert not screen.query_one("#advanced").has_class("-hidden")
         await enter(pilot, "epochs", "5")
         assert not screen.field("epochs").has_class("-wrong")
-        await enter(pilot, "validation", "0")
+        await enter(pilot, "clip", "0")
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert "multiple of 32" in screen.field("patch_size").note
@@ -118,6 +118,42 @@ async def test_mistakes_are_said_at_their_field_and_nothing_starts(project) -> N
         assert screen.field("patch_size").text == "256"
         assert not [f for f in screen.query("Field") if f.has_class("-wrong")]
     assert not project.runs_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("loss", "dice + huber", "huber"),
+        ("class_weights", "1,2,3,4,5", "5 numbers"),
+        ("frozen_epochs", "2", "teaches nothing"),
+        ("schedule", "plateau", "needs validation"),
+    ],
+)
+async def test_what_does_not_suit_the_task_is_said_before_anything_starts(project, name, text, problem) -> None:
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        screen.field("validation").control.value = "0"
+        screen.field(name).control.value = text
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert app.screen is screen
+        assert problem in screen.field(name).note
+        await until(pilot, lambda: screen.field(name).control.has_focus)
+    assert not project.runs_folder.exists()
+
+
+async def test_a_classification_of_one_class_is_refused_below_the_form(tmp_path, project) -> None:
+    single = make_project(tmp_path / "single", task="classification", labelled=3)
+    app = MiaApp(single.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        assert "patch_size" not in fields(screen)
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert app.screen is screen
+        await until(pilot, lambda: "at least two classes" in screen_text(app))
+    assert not single.runs_folder.exists()
 
 
 async def test_a_name_that_is_taken_or_odd_is_refused(project) -> None:
@@ -186,6 +222,7 @@ class ManySettings(BaseModel):
 def many(project, monkeypatch):
     monkeypatch.setattr(training, "TrainConfig", ManySettings)
     monkeypatch.setattr(training, "make_config", lambda values: ManySettings(**values))
+    monkeypatch.setattr(training, "check_for_task", lambda *_: None)
     return project
 
 
