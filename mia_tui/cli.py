@@ -373,13 +373,11 @@ def evaluate(
 
     opened = load_project(project)
     read_card(opened, model)
-    from mia_tui.analysis.scores import format_score
+    from mia_tui.analysis.scores import format_evaluation
     from mia_tui.engine.evaluate import evaluate_project
 
     result = evaluate_project(opened, model, split=split, device=device, tta=tta, report=progress_line)
-    say(format_score(result))
-    say("")
-    say(format_score(result["classes"]))
+    say(format_evaluation(result))
     finish(as_json, result)
 
 
