@@ -19,6 +19,7 @@ from mia_tui.jobs import control
 from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import new_run_name
+from mia_tui.screens.augmentation import AugmentationScreen
 from mia_tui.screens.run_actions import need_project
 from mia_tui.screens.training_fields import Setting, field_of, settings_of, to_text
 from mia_tui.widgets.actions import MiaScreen
@@ -47,6 +48,9 @@ class TrainingScreen(MiaScreen):
         Action("start", "ctrl+s", "Start", "Training", show=True),
         Action("fold", "ctrl+o", "More settings", "Training", show=True),
         Action("find", "slash,ctrl+f", "Find", "Training", show=True, more="Find a setting by its name or help text"),
+        Action(
+            "samples", "ctrl+t", "Samples", "Training", show=True, more="Show augmented samples, and what they cost"
+        ),
         Action("defaults", "ctrl+r", "Defaults", "Training", show=True),
         Action("next", "down", "Next field", "Form"),
         Action("previous", "up", "Previous field", "Form"),
@@ -135,7 +139,7 @@ class TrainingScreen(MiaScreen):
         self.refresh_bindings()
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id == "start" and self._labelled == 0:
+        if action_id in ("start", "samples") and self._labelled == 0:
             return "This project has no labels yet. Import masks on the images screen (g i) or with mia-tui import."
         return super().disabled_reason(action_id)
 
@@ -270,6 +274,16 @@ class TrainingScreen(MiaScreen):
         run = await asyncio.to_thread(control.start, project, config, name)
         self.field("name").control.value = new_run_name("model")
         self.host.go("runs", run=run.path)
+
+    def action_samples(self) -> None:
+        project = need_project(self.host.project)
+        problems = {name: problem for name, problem in self.problems().items() if name != "name"}
+        self._show_problems(problems)
+        if problems:
+            return
+        texts = self._texts()
+        del texts["name"]
+        self.app.push_screen(AugmentationScreen(project.folder, texts))
 
     def _show_problems(self, problems: dict[str, str]) -> None:
         """Say each problem at its field (unfolding it), what concerns several below the form; go to the first."""
