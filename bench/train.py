@@ -99,7 +99,7 @@ def our_steps(job: Job, material: Material, learner: Learner) -> Iterator[None]:
     progress, clock = Progress(), Clock(None, time.monotonic())
     speed = _Speed(job, loader)
     for batch in loader.batches(0, 0):
-        progress.loss_sum += step(learner, [batch], 1e-3, progress.step)
+        step(learner, [batch], 1e-3, progress.step)
         progress.step += 1
         speed.report(progress, clock, learner, 1e-3)
         yield

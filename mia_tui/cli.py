@@ -395,11 +395,14 @@ def evaluate(
 
     opened = load_project(project)
     read_card(opened, model)
-    from mia_tui.analysis.scores import format_evaluation
+    from mia_tui.analysis.scores import format_score
     from mia_tui.engine.evaluate import evaluate_project
 
     result = evaluate_project(opened, model, split=split, device=device, tta=tta, report=progress_line)
-    say(format_evaluation(result))
+    say(format_score(result))
+    if result["metric"] == "ap":  # of objects; the other tasks have their classes in the one table
+        say("")
+        say(format_score(result["classes"]))
     finish(as_json, result)
 
 

@@ -308,14 +308,6 @@ def format_score(result: Result) -> str:
     return "\n".join(lines)
 
 
-def format_evaluation(result: Result) -> str:
-    """What `mia-tui evaluate` found, for people: the report of each task with all that it says of classes."""
-    if result["task"] == "classification":
-        return "\n".join(format_classification({"totals": result, "names": list(result["classes"])}))
-    of_classes = [format_score(result["classes"])] if result["task"] == "segmentation" else []
-    return "\n\n".join([format_score(result), *of_classes])
-
-
 def _format_instances(result: Result) -> list[str]:
     pooled = result["totals"][0]["pooled"]
     lines = [

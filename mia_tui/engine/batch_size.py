@@ -28,6 +28,7 @@ def choose_batch_size(learner: Learner, material: Material, config: TrainConfig,
         return fit_batch_size(measure, available(learner.device))
     finally:
         learner.load(before)
+        learner.losses = probe.losses = 0.0
         learner.optimizer.zero_grad(set_to_none=True)
 
 

@@ -14,6 +14,9 @@ from mia_tui.errors import MiaError
 
 __all__ = ["PredictConfig", "TrainConfig", "check_for_task", "make_config", "parse_settings", "parse_value"]
 
+MOST_CLASSES = 250
+"""Targets are bytes: background, the classes, a border, and 255 for pixels that do not count."""
+
 LOSSES = {
     SEGMENTATION: SEGMENTATION_LOSSES, DETECTION: DETECTION_LOSSES, CLASSIFICATION: CLASSIFICATION_LOSSES,
 }  # fmt: skip
@@ -125,6 +128,8 @@ def class_weights_of(config: TrainConfig, task: str, class_count: int) -> list[f
         weights = [float(part) for part in config.class_weights.split(",")]
     except ValueError:
         raise MiaError(f"class_weights {config.class_weights!r}: write numbers like 1,2,0.5") from None
+    if not any(weights):
+        raise MiaError("class_weights are all 0: nothing would be learnt")
     wanted = class_count + (task == SEGMENTATION)
     if len(weights) != wanted:
         order = "background first, then " if task == SEGMENTATION else ""
@@ -153,6 +158,8 @@ def check_for_task(config: TrainConfig, task: str, class_count: int) -> None:
         class_weights_of(config, task, class_count)
     except MiaError as error:
         problems.append(str(error))
+    if class_count > MOST_CLASSES:
+        problems.append(f"the project has {class_count} classes, at most {MOST_CLASSES} can be learnt together")
     if task == CLASSIFICATION and class_count < 2:
         problems.append("classification needs at least two classes: add some with mia-tui classes")
     if config.decoder_channels and not config.architecture.lower().startswith(("unet", "manet")):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,20 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.fitting import fit
 from mia_tui.engine.inputs import Inputs
-from mia_tui.engine.normalize import Normalization, sample
+from mia_tui.engine.normalize import SAMPLES, Normalization, sample
 from mia_tui.engine.options import TrainConfig
 from mia_tui.engine.planes import PlaneCache
 from mia_tui.engine.splits import Frame
 from mia_tui.engine.tasks import Annotation, Task
 from mia_tui.errors import MiaError
-from mia_tui.imaging.image import open_ref
+from mia_tui.imaging.image import ImageInfo, open_ref
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import area_mask
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import LabelClass, Project
+
+POOLED = 2**24
+"""Percentiles of all training frames together come from at most about this many pixels: thousands of frames fit."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,8 @@ def load_frames(
         if labels is None:
             continue
         with open_ref(project, ref) as image:
-            full = image.info.sizes[3], image.info.sizes[4]
-            if (labels.height, labels.width) != full:
-                raise MiaError(
-                    f"{project.labels_path(ref.key, frame)} was made for {labels.height} x {labels.width} pixels, "
-                    f"but {ref.path} has {full[0]} x {full[1]}. Is it another image?"
-                )
-            annotation = annotate(task, labels, inputs.size(*full), project.classes)
+            check_size(labels, image.info, project.labels_path(ref.key, frame))
+            annotation = annotate(task, labels, inputs.size(labels.height, labels.width), project.classes)
             if annotation is None:
                 continue
             plane = cache.read(image, ref, frame, inputs)
@@ -87,13 +86,31 @@ def load_frames(
     return loaded
 
 
+def check_size(labels: FrameLabels, info: ImageInfo, path: Path) -> None:
+    """Refuse labels (of the file `path`) that were made for an image of another size.
+
+    Raises
+    ------
+    MiaError
+        When they were.
+    """
+    height, width = info.sizes[3:]
+    if (labels.height, labels.width) != (height, width):
+        raise MiaError(
+            f"{path} was made for {labels.height} x {labels.width} pixels, but {info.path} has {height} x {width}. "
+            "Is it another image?"
+        )
+
+
 def annotate(
     task: Task, labels: FrameLabels, shape: tuple[int, int], classes: Sequence[LabelClass]
 ) -> Annotation | None:
     """The labels of a frame as arrays of `shape`, which may be smaller than the frame."""
     scaled = scaled_labels(labels, shape)
     annotation = task.annotate(scaled, classes)
-    return None if annotation is None else replace(annotation, known=area_mask(scaled))
+    if annotation is None or not task.dense:  # the class of an image holds for all of it
+        return annotation
+    return replace(annotation, known=area_mask(scaled))
 
 
 def scaled_labels(labels: FrameLabels, shape: tuple[int, int]) -> FrameLabels:
@@ -122,7 +139,8 @@ def fit_normalization(
     plain = Normalization(low, high, kind)
     if kind == "dataset":
         own = len(frames[0].plane) // (2 * config.neighbours + 1)
-        pooled = [np.concatenate([sample(frame.plane[c]) for frame in frames]) for c in range(own)]
+        most = min(SAMPLES, max(POOLED / len(frames), 1000))
+        pooled = [np.concatenate([sample(frame.plane[c], most) for frame in frames]) for c in range(own)]
         limits = [np.percentile(values, [low, high]) if values.size else (0.0, 1.0) for values in pooled]
         return replace(plain, fixed=tuple((float(a), float(b)) for a, b in limits))
     if kind == "imagenet":

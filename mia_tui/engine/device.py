@@ -4,14 +4,17 @@ import os
 import resource
 from dataclasses import dataclass
 
+import cv2
 import torch
 
 from mia_tui.errors import MiaError
 
 
 def set_threads(threads: int | None) -> None:
-    """CPU threads of torch: as asked for, else all cores this process may use."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    """CPU threads of torch and OpenCV: as asked for, else all cores this process may use."""
+    count = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
 
 
 def make_deterministic(wanted: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mia_tui.engine.config import TrainConfig
-from mia_tui.engine.data import TrainingFrame, annotate, frame_title
+from mia_tui.engine.data import TrainingFrame, annotate, check_size, frame_title
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.splits import labelled_frames
 from mia_tui.engine.tasks import Annotation
@@ -25,10 +25,10 @@ def validate(
     answers: list[tuple[Any, Annotation]] = []
     losses = weights = 0.0
     for frame in frames:
-        found = predictor.find(frame.plane, frame.limits)
-        loss, weight = task.map_loss(found.maps, frame.annotation, config, class_count)
+        maps, _ = predictor.maps(frame.plane, frame.limits)
+        loss, weight = task.map_loss(maps, frame.annotation, config, class_count)
         losses, weights = losses + loss, weights + weight
-        answers.append((found.maps, frame.annotation))
+        answers.append((maps, frame.annotation))
     decoding = task.tune(decoding, answers, class_count)
     scores = [
         task.score(frame.name, task.decode(maps, decoding), truth, decoding, class_count)
@@ -54,18 +54,19 @@ def evaluate_project(
     predictor = Predictor.load(project.models_folder / model, device=device, tta=tta)
     task, card = predictor.task, predictor.card
     known = [LabelClass(name, color) for name, color in card.classes]
+    decoding = task.enlarged(card.decoding, card.inputs.downscale)
     frames = _of_split(labelled_frames(project), card.training, split)
     scores = []
     for index, (ref, frame) in enumerate(frames):
         if report is not None:
             report(index, len(frames), ref.key)
         labels = read_frame(project.labels_path(ref.key, frame))
-        truth = None if labels is None else annotate(task, labels, (labels.height, labels.width), known)
-        if truth is None:
+        if labels is None or (truth := annotate(task, labels, (labels.height, labels.width), known)) is None:
             continue
         with open_ref(project, ref) as image:
+            check_size(labels, image.info, project.labels_path(ref.key, frame))
             found = predictor.frame(image, frame, ref.key).found
-        scores.append(task.score(frame_title(ref.key, frame), found, truth, card.decoding, len(known)))
+        scores.append(task.score(frame_title(ref.key, frame), found, truth, decoding, len(known)))
     if not scores:
         raise MiaError(
             f"project {project.name} has no labelled frames in split {split} of model {model}. Try --split all"

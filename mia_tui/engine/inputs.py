@@ -103,7 +103,8 @@ def match_channels(plane: NDArray[Any], wanted: int, rgb: bool, name: str) -> ND
     if len(plane) == 1 and wanted == 3:
         return np.repeat(plane, 3, axis=0)
     if rgb and len(plane) == 3 and wanted == 1:
-        grey: NDArray[Any] = plane.mean(axis=0, keepdims=True, dtype=np.float32)
+        mean = plane.mean(axis=0, keepdims=True, dtype=np.float32)
+        grey: NDArray[Any] = (np.rint(mean) if plane.dtype.kind in "iub" else mean).astype(plane.dtype)
         return grey
     raise MiaError(
         f"{name} has {len(plane)} channels, the model works on {wanted}. Choose channels with --set channels=0,1,..."

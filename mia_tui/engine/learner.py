@@ -34,6 +34,8 @@ class Learner:
     precision: Precision
     class_weights: torch.Tensor | None = None
     frozen: bool = False
+    losses: torch.Tensor | float = 0.0
+    """Sum of the losses since `take_losses`. It stays on the device: asking a GPU for a number makes it wait."""
 
     def state(self) -> dict[str, Any]:
         return {
@@ -55,6 +57,19 @@ class Learner:
         """Stop or let the encoder learn."""
         self.frozen = frozen
         freeze_encoder(self.model, frozen)
+
+    def take_losses(self) -> float:
+        """The sum of the losses of the batches since the last call.
+
+        Raises
+        ------
+        MiaError
+            When it is no number any more.
+        """
+        value, self.losses = float(self.losses), 0.0
+        if not math.isfinite(value):
+            raise MiaError("the loss is no longer a number. Lower the learning rate, e.g. --set learning_rate=0.0005")
+        return value
 
     def train_mode(self) -> None:
         self.model.train()
@@ -85,14 +100,13 @@ def start_torch(config: TrainConfig) -> None:
     make_deterministic(config.deterministic)
 
 
-def step(learner: Learner, batches: Sequence[Batch], rate: float, number: int) -> float:
-    """Optimiser step `number` on the gradients of one or several batches; their mean loss."""
+def step(learner: Learner, batches: Sequence[Batch], rate: float, number: int) -> None:
+    """Optimiser step `number` on the mean gradient of one or several batches."""
     set_learning_rate(learner.optimizer, rate)
     learner.train_mode()
     learner.optimizer.zero_grad(set_to_none=True)
-    value = sum(backward(learner, batch, 1 / len(batches)) for batch in batches)
-    if not math.isfinite(value):
-        raise MiaError("the loss is no longer a number. Lower the learning rate, e.g. --set learning_rate=0.0005")
+    for batch in batches:
+        backward(learner, batch, 1 / len(batches))
     learner.scaler.unscale_(learner.optimizer)
     if learner.config.clip:
         torch.nn.utils.clip_grad_norm_(learner.model.parameters(), learner.config.clip, foreach=True)
@@ -101,20 +115,19 @@ def step(learner: Learner, batches: Sequence[Batch], rate: float, number: int) -
     # while few steps are done, remember fewer of them, or the random start would linger
     ema = learner.config.ema
     average(learner, min(ema, (1 + number) / (10 + number)) if ema else 0.0)
-    return value
 
 
-def backward(learner: Learner, batch: Batch, share: float) -> float:
-    """Add `share` of the gradients of a batch; that share of its loss."""
+def backward(learner: Learner, batch: Batch, share: float) -> None:
+    """Add `share` of the gradients of a batch."""
     on_device = {name: tensor.to(learner.device, non_blocking=True) for name, tensor in batch.items()}
     image = on_device["image"]
     if learner.config.channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
     with learner.precision.autocast():
         output = learner.network(image)
-    loss = learner.task.loss(output.float(), on_device, learner.config, learner.class_weights) * share
-    torch.autograd.backward(learner.scaler.scale(loss))
-    return float(loss.detach())
+    loss = learner.task.loss(output.float(), on_device, learner.config, learner.class_weights)
+    torch.autograd.backward(learner.scaler.scale(loss * share))
+    learner.losses = learner.losses + loss.detach()
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import cv2
 import torch
 
 from mia_tui.engine.config import TrainConfig
@@ -18,6 +19,12 @@ def patches_of(material: Material, config: TrainConfig, class_count: int, length
     return Patches(
         material.train, material.task, config, material.normalization, class_count, length, material.rgb
     )  # fmt: skip
+
+
+def _one_thread(worker: int) -> None:
+    """Loader processes share the cores between them: each works in one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 class Loader:
@@ -41,5 +48,5 @@ class Loader:
         yield from torch.utils.data.DataLoader(
             self.patches, batch_size=self.batch_size, sampler=range(skip * self.batch_size, len(self.patches)),
             num_workers=self.workers, pin_memory=self.device.type == "cuda",
-            multiprocessing_context="fork" if self.workers else None,
+            multiprocessing_context="fork" if self.workers else None, worker_init_fn=_one_thread,
         )  # fmt: skip

@@ -82,9 +82,9 @@ class Normalization:
         return finished
 
 
-def sample(channel: NDArray[Any]) -> NDArray[Any]:
-    """About `SAMPLES` finite values of a (Y, X) channel, evenly spread."""
-    step = max(1, int(np.sqrt(channel.size / SAMPLES)))
+def sample(channel: NDArray[Any], most: float = SAMPLES) -> NDArray[Any]:
+    """About `most` finite values of a (Y, X) channel, evenly spread."""
+    step = max(1, int(np.sqrt(channel.size / most)))
     values = channel[::step, ::step]
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
 

@@ -109,11 +109,16 @@ class TrainConfig(BaseModel):
     )
     border_sigma: float = option(5.0, "sigma of the weight map in pixels", "Target", tasks=[SEGMENTATION], gt=0, le=100)
     point_size: float = option(
-        9.0, "Width of the peak at each point in pixels, about half an object", "Target", basic=True,
+        9.0, "Width of the peak at each point in pixels of the image, about half an object", "Target", basic=True,
         tasks=[DETECTION], ge=1, le=255,
     )  # fmt: skip
     match_radius: float = option(
-        6.0, "A point this near to a true one counts as found (pixels)", "Target", tasks=[DETECTION], gt=0, le=1000
+        6.0,
+        "A point this near to a true one counts as found (pixels of the image)",
+        "Target",
+        tasks=[DETECTION],
+        gt=0,
+        le=1000,
     )
 
     # ---- Loss
@@ -221,6 +226,8 @@ class TrainConfig(BaseModel):
     def _check(self) -> "TrainConfig":
         if self.patch_size % 32:
             raise ValueError(f"patch_size must be a multiple of 32, not {self.patch_size}")
+        if any(channel < 0 for channel in self.channels or ()):
+            raise ValueError(f"channels are numbered from 0, not {min(self.channels or ())}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {self.device!r}")
         if self.folds == 1 or (self.folds and self.fold > self.folds):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.inputs import Inputs
 from mia_tui.imaging.image import Image
+from mia_tui.imaging.series import frame_files
 from mia_tui.project import ImageRef
 from mia_tui.storage import atomic_writer
 
@@ -29,6 +30,7 @@ class PlaneCache:
     def __init__(self, limit_gb: float | None = None) -> None:
         free = RAM_SHARE * psutil.virtual_memory().available
         self._left = free if limit_gb is None else limit_gb * 2**30
+        self._stamps: dict[Path, str] = {}
 
     def read(self, image: Image, ref: ImageRef, frame: str, inputs: Inputs) -> NDArray[Any]:
         """The (C, Y, X) plane that a network sees of a frame: an array in memory, or a read-only memory map."""
@@ -38,7 +40,7 @@ class PlaneCache:
             plane = inputs.read(image, frame, ref.key)
             self._left -= plane.nbytes
             return plane
-        path = cache_folder() / f"{_fingerprint(ref.path, frame, inputs)}.npy"
+        path = cache_folder() / f"{self._fingerprint(image, ref.path, frame, inputs)}.npy"
         if not path.exists():
             plane = np.ascontiguousarray(inputs.read(image, frame, ref.key))
             with atomic_writer(path) as stream:
@@ -57,6 +59,13 @@ class PlaneCache:
             mapped: NDArray[Any] = np.memmap(stream, array.dtype, "w+", shape=array.shape)
         mapped[...] = array
         return mapped
+
+    def _fingerprint(self, image: Image, path: Path, frame: str, inputs: Inputs) -> str:
+        """Name of the file that holds a plane: another one when the image, its axes or the inputs are others."""
+        if path not in self._stamps:
+            self._stamps[path] = _stamp(path)
+        text = f"{path.resolve()}|{self._stamps[path]}|{image.info}|{frame}|{inputs}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def cache_folder() -> Path:
@@ -77,7 +86,7 @@ def prune_cache(folder: Path, limit: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _fingerprint(path: Path, frame: str, inputs: Inputs) -> str:
-    stat = path.stat()
-    text = f"{path.resolve()}|{stat.st_mtime_ns}|{stat.st_size}|{frame}|{inputs}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _stamp(path: Path) -> str:
+    """Changes when an image file, or a file in a folder of frames, does."""
+    stats = [(file.name, file.stat()) for file in (frame_files(path) if path.is_dir() else [path])]
+    return "|".join(f"{name} {stat.st_mtime_ns} {stat.st_size}" for name, stat in stats)

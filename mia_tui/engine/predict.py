@@ -123,9 +123,12 @@ def _predict_image(
                 _store(predictor, project.prediction_path(model, ref.key, frame), prediction, size)
             else:
                 found.append(prediction.found)
+            base = project.prediction_path(model, ref.key, frame) if out is None else _out_path(out, ref, frame)
+            maps = base.with_name(f"{base.stem}.probabilities.tif")
             if probabilities and task.dense:
-                base = project.prediction_path(model, ref.key, frame) if out is None else _out_path(out, ref, frame)
-                write_tiff(base.with_name(f"{base.stem}.probabilities.tif"), prediction.maps)
+                write_tiff(maps, prediction.maps)
+            else:
+                maps.unlink(missing_ok=True)  # those of an earlier prediction are not of this one
         if out is not None:
             t, _, z, _, _ = image.info.sizes
             stack = tuple(n for n in (t, z) if n > 1)
@@ -140,12 +143,12 @@ def _open(project: Project, ref: ImageRef) -> Image:
 def _store(predictor: Predictor, path: Path, prediction: FramePrediction, size: tuple[int, int]) -> None:
     """Write one frame's prediction: shapes and what the task keeps beside them. A rejection stays where the same
     outline comes back."""
-    predictor.task.write_beside(path, prediction.found)
     classes = dict(predictor.card.classes)
     labels = predictor.task.to_labels(prediction.found, size, list(classes))
     if predictor.uncertainty:
         labels = replace(labels, objects=measured(predictor.task, labels.objects, prediction, predictor.card.decoding))
-    write_frame(path, labels, classes)
+    write_frame(path, labels, classes)  # first: it refuses what a person is looking through
+    predictor.task.write_beside(path, prediction.found)
 
 
 def _out_key(ref: ImageRef) -> str:

@@ -86,15 +86,16 @@ class Predictor:
         self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None = None
     ) -> FramePrediction:
         """The same for the (C, Y, X) planes at the size that the network sees."""
-        maps, disagreement = self._maps(plane, limits, progress)
+        maps, disagreement = self.maps(plane, limits, progress)
         return FramePrediction(self.task.decode(maps, self.card.decoding), maps, disagreement)
 
-    def _maps(
-        self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None
+    def maps(
+        self, plane: NDArray[Any], limits: NDArray[np.float32], progress: Progress | None = None
     ) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+        """What the network says of the (C, Y, X) planes, not decoded, and the disagreement of its views."""
         normalization = self.card.normalization
         if not self.task.dense:
-            return self._whole(plane), None
+            return self._whole(plane)
         height, width = plane.shape[1:]
 
         def read(rows: slice, columns: slice) -> NDArray[np.float32]:
@@ -109,16 +110,18 @@ class Predictor:
                 extra[rows] = quantize(band[channels])
         return out, extra
 
-    def _whole(self, plane: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities (K, 1, 1) of a whole image."""
+    def _whole(self, plane: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Probabilities (K, 1, 1) of a whole image, and the disagreement (1, 1) of its views."""
         assert self.card.image_size is not None
         fitted = fit(plane, self.card.image_size)
         normalization = self.card.normalization
         image = normalization.finish(normalization.apply(fitted, normalization.limits(fitted)))
         tensor = torch.from_numpy(np.ascontiguousarray(image[None])).to(self.network.device)
         answer = self.network.answer(tensor.contiguous(memory_format=torch.channels_last))
-        shares: NDArray[np.float32] = answer[0, : self.card.network.out_channels].float().cpu().numpy()
-        return shares[:, None, None]
+        values: NDArray[np.float32] = answer[0].float().cpu().numpy()
+        channels = self.card.network.out_channels
+        spread = quantize(values[channels:, None]) if self.network.disagreement else None
+        return values[:channels, None, None], spread
 
     def _enlarged(self, prediction: FramePrediction, size: tuple[int, ...]) -> FramePrediction:
         """The prediction of a shrunk frame on the frame of its full size."""

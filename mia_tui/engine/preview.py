@@ -34,7 +34,7 @@ def write_preview(path: Path, predictor: Predictor, frame: TrainingFrame) -> Non
 def grey_or_rgb(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(Y, X, 3) uint8: the first channel, or RGB, of a (C, Y, X) image in 0..1."""
     base = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[:1].transpose(1, 2, 0), 3, axis=2)
-    picture: NDArray[np.uint8] = np.rint(base.clip(0, 1) * 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.ascontiguousarray(np.rint(base.clip(0, 1) * 255), np.uint8)
     return picture
 
 

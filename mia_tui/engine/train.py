@@ -19,6 +19,7 @@ from mia_tui.engine.evaluate import validate
 from mia_tui.engine.learner import Learner, build, start_torch, step
 from mia_tui.engine.loader import Loader
 from mia_tui.engine.material import Material, prepare
+from mia_tui.engine.networks import build_network
 from mia_tui.engine.patches import Item
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.preview import write_preview
@@ -95,8 +96,7 @@ def train(job: Job, *, should_stop: Callable[[], bool] = lambda: False, started:
         learner.freeze(progress.epoch < config.frozen_epochs)
         for batches in grouped(loader.batches(progress.epoch, progress.step), config.accumulate):
             rate = rate_now(config, progress, loader.steps, clock)
-            value = step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
-            progress.loss_sum += value * len(batches)
+            step(learner, batches, rate, (progress.epoch * loader.steps + progress.step) // config.accumulate)
             progress.step += len(batches)
             speed.report(progress, clock, learner, rate)
             if should_stop():
@@ -120,7 +120,9 @@ def begin(job: Job, material: Material, clock: Clock) -> tuple[Learner, Progress
         saved = load_checkpoint(job.run.last_checkpoint)
         progress = Progress(**saved["progress"])
         clock.before = progress.elapsed
-    model, note = first_weights(job.project, config, material.spec)
+    # a run that goes on has its weights: those that it started with need not be there any more
+    started = first_weights(job.project, config, material.spec) if saved is None else None
+    model, note = started or (build_network(material.spec), "")
     learner = build(config, material.task, material.spec, model)
     size = config.batch_size or progress.batch_size or choose_batch_size(learner, material, config, job.class_count)
     progress.batch_size = size
@@ -174,6 +176,7 @@ def rate_now(config: TrainConfig, progress: Progress, steps: int, clock: Clock) 
 def finish_epoch(job: Job, material: Material, learner: Learner, progress: Progress, clock: Clock) -> None:
     """Validate, keep the weights when they are the best so far, draw the preview, report."""
     began = time.monotonic()
+    progress.loss_sum += learner.take_losses()  # first: when it is no number, the best weights stay as they are
     config, task, number = job.config, material.task, progress.epoch + 1
     predictor = Predictor(card_of(job, material, progress), learner.averaged, device=str(learner.device))
     metrics: dict[str, float] = {}
@@ -251,7 +254,8 @@ def card_of(job: Job, material: Material, progress: Progress, decoding: Any = No
 def tiling_of(config: TrainConfig, material: Material) -> Tiling:
     """Tiles larger than the patches, for speed, but for networks that take one size only."""
     own = material.spec.image_size
-    return Tiling(size=own or max(512, config.patch_size), least=own or config.patch_size)
+    size = own or max(512, config.patch_size)
+    return Tiling(size=size, overlap=min(64, size // 2), least=own or config.patch_size)
 
 
 def export(job: Job, material: Material, progress: Progress) -> None:
@@ -281,6 +285,7 @@ class _Speed:
         samples = self._since * self.loader.batch_size / passed
         self._reported, self._since = time.monotonic(), 0
         done = progress.epoch * self.loader.steps + progress.step
+        progress.loss_sum += learner.take_losses()
         self.job.reporter.event(
             "step", step=done, epoch=progress.epoch + 1, loss=progress.loss_sum / progress.step, lr=rate,
             samples_per_s=round(samples, 2), memory_mb=round(peak_memory_mb(learner.device)),
@@ -297,6 +302,7 @@ class _Saver:
         self._saved = time.monotonic()
 
     def save(self) -> None:
+        self.progress.loss_sum += self.learner.take_losses()
         self.progress.elapsed = self.clock.elapsed()
         save_checkpoint(
             self.run.last_checkpoint, {"learner": self.learner.state(), "progress": vars(self.progress).copy()}

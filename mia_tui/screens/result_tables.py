@@ -68,17 +68,18 @@ def score_table(answer: dict[str, Any]) -> "pa.Table":
     """
     import pyarrow as pa
 
-    rows = {"detection": _point_rows, "classification": _class_rows}.get(answer["task"], _instance_rows)(answer)
+    rows = {"points": _point_rows, "image_classes": _class_rows}.get(answer["metric"], _instance_rows)(answer)
     return pa.Table.from_pylist(rows)
 
 
 def score_note(answer: dict[str, Any]) -> str:
     """What a table of scores says as a whole, beside its title."""
-    if answer["task"] == "detection":
+    if answer["metric"] == "points":
         return f"paired within {answer['radius']:g} px"
-    if answer["task"] == "classification":
+    if answer["metric"] == "image_classes":
         named = (("accuracy", "accuracy"), ("balanced", "balanced_accuracy"), ("macro F1", "macro_f1"))
-        return "  ".join(f"{name} {answer[key]:.3f}" for name, key in named if answer[key] is not None)
+        found = ((name, answer["totals"][key]) for name, key in named)
+        return "  ".join(f"{name} {value:.3f}" for name, value in found if value is not None)
     return ""
 
 
@@ -98,13 +99,13 @@ def _point_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _class_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    names = list(answer["classes"])
+    names, totals = answer["names"], answer["totals"]
     return [
         {
-            "class": name, **{column: answer["classes"][name][key] for column, key in CLASS_SCORES.items()},
+            "class": name, **{column: totals["classes"][name][key] for column, key in CLASS_SCORES.items()},
             **{f"as {other}": count for other, count in zip(names, confused, strict=True)},
         }
-        for name, confused in zip(names, answer["confusion"], strict=True)
+        for name, confused in zip(names, totals["confusion"], strict=True)
     ]  # fmt: skip
 
 

@@ -9,11 +9,9 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
-from mia_tui.analysis.classification import classification_scores
 from mia_tui.analysis.matching import THRESHOLDS
 from mia_tui.analysis.pairing import bare_name, pair_files
-from mia_tui.analysis.points import match_classes, point_report
-from mia_tui.analysis.scores import format_evaluation, format_score, score_folders
+from mia_tui.analysis.scores import format_score, score_folders
 from mia_tui.errors import MiaError
 
 DATA = Path(os.environ.get("MIA_TUI_DATA", "../shared/data"))
@@ -250,19 +248,3 @@ def test_real_labels_against_themselves_shifted_score_as_in_stardist(tmp_path):
         for name in ("accuracy", "f1", "panoptic_quality", "mean_true_score"):
             assert total["pooled"][name] == pytest.approx(getattr(pooled, name), abs=1e-6)
             assert total["mean_over_images"][name] == pytest.approx(getattr(mean, name), abs=1e-6)
-
-
-def test_an_evaluation_is_written_out_for_every_task(folders):
-    save(folders[0] / "a.tif", cells((0, 0)))
-    save(folders[1] / "a.tif", cells((0, 0), (20, 20)))
-    objects, pixels = score_folders(*folders), score_folders(*folders, "classes")
-    text = format_evaluation({"task": "segmentation", **objects, "classes": pixels})
-    assert text.startswith(format_score(objects))
-    assert text.endswith(format_score(pixels))
-    points = point_report({"a": match_classes(np.zeros((2, 2)), ["x", "y"], np.zeros((1, 2)), ["y"], 6)})
-    assert format_evaluation({"task": "detection", **points}) == format_score(points)
-    scores = classification_scores(np.array([0, 0, 1]), np.array([0, 1, 1]), ["cat", "dog"])
-    text = format_evaluation({"task": "classification", **scores})
-    assert text.startswith("3 images: accuracy 0.667")
-    assert text.splitlines()[-2].split() == ["cat", "1", "1"]
-    assert text.splitlines()[-1].split() == ["dog", "0", "1"]

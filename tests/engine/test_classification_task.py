@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import shapely
 from engine_helpers import Recorder, new_run
+from typer.testing import CliRunner
 
+from mia_tui.cli import app
 from mia_tui.engine.config import TrainConfig, make_config
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.engine.fitting import fit
@@ -88,8 +90,12 @@ def test_images_are_fitted_without_changing_their_proportions(shape: tuple[int, 
 
 def test_new_images_are_told_apart(trained: Project) -> None:
     report = evaluate_project(trained, "m", split="new", device="cpu")
-    assert report["accuracy"] == 1
-    assert report["macro_f1"] == 1
+    assert report["totals"]["accuracy"] == 1
+    assert report["totals"]["macro_f1"] == 1
+    assert report["wrong"] == []
+    shown = CliRunner().invoke(app, ["evaluate", str(trained.folder), "--model", "m", "--split", "new"])
+    assert shown.exit_code == 0
+    assert "2 images: accuracy 1.000" in shown.output
 
 
 def test_predictions_keep_their_probabilities(trained: Project, tmp_path) -> None:
@@ -121,3 +127,51 @@ def test_probabilities_are_a_softmax() -> None:
 
     output = torch.tensor([[1.0, 2.0, 3.0]])
     torch.testing.assert_close(TASK.activate(output, NoDecoding()), output.softmax(1))
+
+
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+def test_the_preview_says_the_true_and_the_found_class(tmp_path, color: str) -> None:
+    project = make_images(tmp_path)
+    run = new_run(project)
+    train(Job(project, wish(epochs=1, steps_per_epoch=1, color=color), run, "m", Recorder()))
+    picture = cv2.imread(str(run.path / "preview" / "epoch_0001.png"))
+    assert picture.shape == (32, 32, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2
+
+
+def test_annotated_areas_do_not_matter_to_the_class_of_an_image(tmp_path) -> None:
+    """The original's label files bring areas along; images are fitted, areas are not."""
+    project = make_images(tmp_path)
+    for ref in project.images("train"):
+        path = project.labels_path(ref.key, "image")
+        labels = read_frame(path)
+        write_frame(path, FrameLabels(labels.height, labels.width, labels.objects, areas=(shapely.box(0, 0, 9, 9),)))
+    reporter = Recorder()
+    train(Job(project, wish(epochs=1, steps_per_epoch=2), new_run(project), "m", reporter))
+    assert len(reporter.of("epoch")) == 1
+
+
+def test_any_number_of_channels(tmp_path) -> None:
+    import tifffile
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        planes = rng.integers(0, 900, (5, 40, 30)).astype(np.uint16)
+        planes[3, ::2] += np.uint16(20_000 * (number % 2))
+        tifffile.imwrite(folder / f"im{number}.tif", planes, imagej=True, metadata={"axes": "CYX"})
+    project = Project.create(tmp_path / "p", images=folder, classes=NAMES, task="classification")
+    for number in range(6):
+        write_frame(project.labels_path(f"im{number}.tif", "image"), whole((40, 30), NAMES[number % 2]))
+    reporter = Recorder()
+    settings = wish(epochs=1, steps_per_epoch=2, channels=[4, 3, 1, 0], augmentation="fluorescence", oversample=1.0)
+    train(Job(project, settings, new_run(project), "m", reporter))
+    assert predict_project(project, "m", device="cpu", tta=True, uncertainty=True).failed == {}
+    item = image_label(read_frame(project.prediction_path("m", "im0.tif", "image")))
+    assert set(item.extra["properties"]["measurements"]) == {
+        "p: dark",
+        "p: bright",
+        "uncertainty: entropy",
+        "uncertainty: disagreement",
+    }

@@ -1,13 +1,16 @@
 """Detection: from labels to targets, from maps to points, and the threshold that validation chooses."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
 import tifffile
 from engine_helpers import Recorder, new_run
+from typer.testing import CliRunner
 
+from mia_tui.cli import app
 from mia_tui.engine.config import make_config
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.engine.predict import predict_project
@@ -57,6 +60,15 @@ def test_a_shrunk_frame_gives_places_of_the_full_one() -> None:
 def _peak(height: int, width: int, y: int, x: int) -> np.ndarray:
     annotation = Annotation(np.ones(1, np.uint8), points=np.array([[y, x]], np.float32))
     return TASK.target(annotation, (height, width), make_config({"point_size": 5}), 1)["heat"]
+
+
+def test_lengths_are_those_of_the_image_however_much_it_is_shrunk() -> None:
+    full, half = (make_config({"point_size": 12, "match_radius": 6, "downscale": scale}) for scale in (1, 0.5))
+    annotation = Annotation(np.ones(1, np.uint8), points=np.array([[20, 20]], np.float32))
+    widths = [int((TASK.target(annotation, (41, 41), c, 1)["heat"][0, 20] >= 0.5).sum()) for c in (full, half)]
+    assert widths == [13, 7]
+    decoding = TASK.decoding(half, [])
+    assert (decoding.distance, decoding.radius) == (3, 3)
 
 
 def test_the_threshold_is_chosen_by_the_validation() -> None:
@@ -126,6 +138,9 @@ def test_spots_are_found_with_their_class(trained: Project) -> None:
     report = evaluate_project(trained, "spots", split="new", device="cpu")
     assert report["pooled"]["f1"] > 0.7
     assert report["pooled"]["mean_distance"] < 1.5
+    shown = CliRunner().invoke(app, ["evaluate", str(trained.folder), "--model", "spots", "--split", "new"])
+    assert shown.exit_code == 0
+    assert "3 px" in shown.output
 
 
 def test_predicted_points_as_shapes_and_as_tables(trained: Project, tmp_path) -> None:
@@ -140,3 +155,66 @@ def test_predicted_points_as_shapes_and_as_tables(trained: Project, tmp_path) ->
     assert len(rows) == len(frame.objects)
     assert float(rows[0]["x"]) == pytest.approx(one.geometry.x, abs=0.01)
     assert rows[0]["class"] == one.label_class
+
+
+def test_the_radius_is_one_in_the_image_however_much_it_is_shrunk() -> None:
+    """A point 5 pixels off in the image is found at match_radius 6 and not at 4, in validation as in evaluation."""
+    for radius, found in ((6, 1), (4, 0)):
+        config = make_config({"downscale": 0.5, "match_radius": radius, "point_size": 4})
+        decoding = TASK.decoding(config, [])
+        small = Annotation(np.ones(1, np.uint8), points=np.array([[10, 10]], np.float32))
+        near = TASK.decode(quantize(_peak(24, 32, 10, 12)), decoding)
+        near = replace(near, positions=near.positions + np.array([0, 0.5], np.float32))  # 2.5 of the small pixels
+        large = TASK.enlarge(near, (24, 32), (48, 64))
+        full = Annotation(np.ones(1, np.uint8), points=np.array([[20.5, 20.5]], np.float32))
+        scores = [
+            TASK.score("x", near, small, decoding, 1),
+            TASK.score("x", large, full, TASK.enlarged(decoding, config.downscale), 1),
+        ]
+        assert [score.matching.right_class.tp for score in scores] == [found, found]
+
+
+def test_frames_of_a_stack_are_predicted_one_by_one(tmp_path) -> None:
+    """A stand-in that finds what is bright; the frames of the stack have one, none and two points."""
+    import torch
+    from engine_helpers import card
+
+    from mia_tui.engine import predict as prediction
+    from mia_tui.engine.normalize import Normalization
+    from mia_tui.engine.predictor import Predictor
+
+    class Heat(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.logit(x.clamp(1e-4, 1 - 1e-4))
+
+    places = [[(12.0, 20.0)], [], [(40.0, 9.0), (8.0, 33.0)]]
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stack = [
+        TASK.target(Annotation(np.ones(len(p), np.uint8), points=np.array(p, np.float32).reshape(-1, 2)), (48, 64),
+                    make_config({"point_size": 6}), 1)["heat"][0]
+        for p in places
+    ]  # fmt: skip
+    tifffile.imwrite(folder / "s.tif", np.rint(255 * np.stack(stack)).astype(np.uint8), imagej=True,
+                     metadata={"axes": "ZYX"})  # fmt: skip
+    project = Project.create(tmp_path / "p", images=folder, task="detection")
+    one = card(
+        task="detection", decoding=PointDecoding(0.5, 3.0), network=replace(card().network, out_channels=1),
+        normalization=Normalization(kind="dataset", fixed=((0.0, 255.0),)),
+    )  # fmt: skip
+    predictor = Predictor(one, Heat(), device="cpu", tta=True, uncertainty=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction.Predictor, "load", lambda *_, **__: predictor)
+        predict_project(project, "m", device="cpu", probabilities=True)
+        summary = predict_project(project, "m", out=tmp_path / "out", device="cpu")
+    assert (summary.frames, summary.objects) == (3, 3)
+    for z, expected in enumerate(places):
+        path = project.prediction_path("m", "s.tif", f"t0000z{z:04d}")
+        objects = read_frame(path).objects.values()
+        found = sorted((item.geometry.y - 0.5, item.geometry.x - 0.5) for item in objects)
+        np.testing.assert_allclose(np.reshape(found, (-1, 2)), np.reshape(sorted(expected), (-1, 2)), atol=0.05)
+        assert all(i.extra["properties"]["measurements"]["uncertainty: disagreement"] < 0.01 for i in objects)
+        maps = tifffile.imread(path.with_name(f"{path.stem}.probabilities.tif"))
+        np.testing.assert_allclose(np.squeeze(maps) / 255, stack[z], atol=0.01)
+    rows = list(csv.DictReader((tmp_path / "out" / "s.tif.csv").read_text().splitlines()))
+    assert [row["frame"] for row in rows] == ["0", "2", "2"]

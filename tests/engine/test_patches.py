@@ -1,5 +1,6 @@
 """What a network is shown: frames as arrays, and patches of them."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from mia_tui.engine.patches import Patches
 from mia_tui.engine.planes import PlaneCache
 from mia_tui.engine.tasks.task import IGNORED
 from mia_tui.errors import MiaError
-from mia_tui.imaging.image import open_ref
+from mia_tui.imaging.image import open_image, open_ref
 from mia_tui.labeling.store import write_frame
 from mia_tui.project import Project
 
@@ -148,3 +149,29 @@ def test_with_little_memory_planes_come_from_the_disk_and_are_the_same(tmp_path,
     limited = PlaneCache(1e-5)
     kept = [limited.keep(np.ones(4000, np.uint8)) for _ in range(4)]
     assert [isinstance(array, np.memmap) for array in kept] == [False, False, True, True]
+
+
+def test_cached_planes_are_those_of_the_image_as_it_is_now(tmp_path, monkeypatch) -> None:
+    """A frame of a series that changes in place, and axes given anew, are not served from the cache."""
+    monkeypatch.setenv("MIA_TUI_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "images" / "movie"
+    folder.mkdir(parents=True)
+    for t in range(2):
+        tifffile.imwrite(folder / f"t{t}.tif", np.full((8, 8), t, np.uint8))
+    tifffile.imwrite(tmp_path / "images" / "stack.tif", np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8),
+                     photometric="minisblack")  # fmt: skip
+    project = Project.create(tmp_path / "p", images=tmp_path / "images", series=["movie"])
+
+    def read(key: str, frame: str, axes: str | None = None) -> np.ndarray:
+        ref = next(ref for ref in project.images() if ref.key == key)
+        with open_image(ref.path, axes=axes) as image:
+            return np.array(PlaneCache(0.0).read(image, ref, frame, Inputs(1, chosen=(0,))))
+
+    assert (read("movie", "t0001z0000") == 1).all()
+    stat = folder.stat()
+    tifffile.imwrite(folder / "t1.tif", np.full((8, 8), 9, np.uint8))
+    os.utime(folder / "t1.tif", ns=(stat.st_mtime_ns + 10**9, stat.st_mtime_ns + 10**9))
+    assert (read("movie", "t0001z0000") == 9).all()
+    np.testing.assert_array_equal(read("stack.tif", "t0001z0000", "TYX")[0].ravel(), np.arange(64, 128))
+    turned = read("stack.tif", "t0001z0000", "YXT")  # four rows, eight columns, eight frames
+    assert turned.shape == (1, 4, 8)

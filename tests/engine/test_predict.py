@@ -1,18 +1,22 @@
 """Prediction of frames and projects."""
 
+import shutil
+import threading
+
 import numpy as np
 import pytest
 import tifffile
-from engine_helpers import Recorder, card, disks, make_project, new_run, tiny_config, tiny_network
+from engine_helpers import Recorder, card, disks, labels_of, make_project, new_run, tiny_config, tiny_network
 
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.predict import predict_project
 from mia_tui.engine.predictor import Predictor
 from mia_tui.engine.train import Job, train
+from mia_tui.engine.worker import run_predict
 from mia_tui.errors import MiaError
 from mia_tui.labeling.raster import label_image
-from mia_tui.labeling.store import read_frame
+from mia_tui.labeling.store import FrameStore, read_frame, write_frame
 from mia_tui.project import Project
 
 
@@ -73,3 +77,41 @@ def test_evaluate_knows_what_the_model_has_seen(trained: Project) -> None:
     assert held["classes"]["pooled"]["classes"]["cell"]["iou"] > 0.3
     with pytest.raises(MiaError, match="--split all"):
         evaluate_project(trained, "m", split="new", device="cpu")
+
+
+def test_a_frame_that_somebody_is_looking_through_is_left_alone_with_all_its_files(trained: Project) -> None:
+    predict_project(trained, "m", device="cpu")
+    path = trained.prediction_path("m", "@predict/im0.tif", "image")
+    raster = path.with_suffix(".tif")
+    tifffile.imwrite(raster, np.zeros((3, 3), np.uint8))
+    before = path.read_bytes(), raster.read_bytes()
+    with FrameStore(path, 96, 96):
+        summary = predict_project(trained, "m", device="cpu")
+    assert list(summary.failed) == ["@predict/im0.tif"]
+    assert (path.read_bytes(), raster.read_bytes()) == before
+
+
+def test_labels_of_another_size_are_named_in_an_evaluation(trained: Project, tmp_path) -> None:
+    shutil.copytree(trained.folder, tmp_path / "p")
+    project = Project.load(tmp_path / "p")
+    write_frame(project.labels_path("im0.tif", "image"), labels_of(disks(0, size=64)[1]))
+    with pytest.raises(MiaError, match="64 x 64"):
+        evaluate_project(project, "m", split="all", device="cpu")
+
+
+def test_a_prediction_run_keeps_probabilities_and_uncertainty(trained: Project) -> None:
+    """Through the process that computes, as runs of the terminal interface go."""
+    wish = {"model": "m", "images": ["@predict/im1.tif"], "tta": True, "probabilities": True, "uncertainty": True}
+    run = new_run(trained, "predict")
+    config = {"kind": "predict", "predict": wish, "device": "cpu"}
+    reporter = Recorder()
+    assert run_predict(run, trained, config, reporter, threading.Event()) == "finished"
+    path = trained.prediction_path("m", "@predict/im1.tif", "image")
+    assert tifffile.imread(path.with_name("image.probabilities.tif")).shape == (3, 96, 96)
+    objects = read_frame(path).objects.values()
+    names = {"uncertainty: entropy", "uncertainty: disagreement"}
+    assert objects
+    assert all(names <= set(item.extra["properties"]["measurements"]) for item in objects)
+    stop = threading.Event()
+    stop.set()
+    assert run_predict(run, trained, config, reporter, stop) == "stopped"

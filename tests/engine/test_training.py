@@ -11,6 +11,7 @@ from engine_helpers import Recorder, disks, labels_of, make_project, new_run, ti
 from mia_tui.engine import train as training
 from mia_tui.engine.bundle import load_model
 from mia_tui.engine.checkpoint import load_checkpoint
+from mia_tui.engine.tasks.segmentation import SegmentationTask
 from mia_tui.engine.train import Job, train
 from mia_tui.errors import MiaError
 from mia_tui.labeling.store import write_frame
@@ -34,6 +35,18 @@ def run_training(project: Project, name: str, stop_after: int | None = None, **c
 
 def weights(project: Project, name: str) -> dict[str, torch.Tensor]:
     return load_checkpoint(project.runs_folder / name / "checkpoints" / "last.pt")["learner"]["model"]
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_resumed_run_is_the_same_with_accumulated_gradients(tmp_path, stop_after: int) -> None:
+    """Five batches an epoch in steps of two: the last step of an epoch is of one batch."""
+    project = make_project(tmp_path)
+    wish = {"accumulate": 2, "steps_per_epoch": 5, "patch_size": 32, "schedule": "one_cycle"}
+    run_training(project, "whole", **wish)
+    run_training(project, "parts", stop_after=stop_after, **wish)
+    run_training(project, "parts", **wish)
+    whole, parts = weights(project, "whole"), weights(project, "parts")
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
@@ -115,6 +128,19 @@ def test_labels_of_another_size_are_refused(tmp_path) -> None:
         run_training(project, "wrong")
 
 
+def test_a_loss_that_is_no_number_leaves_the_best_weights_alone(tmp_path, monkeypatch) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "m", epochs=1)
+    run = RunFolder(project.runs_folder / "m")
+    before = run.best_checkpoint.read_bytes(), run.last_checkpoint.read_bytes()
+    real = SegmentationTask.loss
+    monkeypatch.setattr(SegmentationTask, "loss", lambda *values: real(*values) * float("nan"))
+    monkeypatch.setattr(training, "validate", lambda predictor, *_: ({"ap": 1.0}, 0.0, predictor.card.decoding))
+    with pytest.raises(MiaError, match="no longer a number"):
+        run_training(project, "m", epochs=2)
+    assert (run.best_checkpoint.read_bytes(), run.last_checkpoint.read_bytes()) == before
+
+
 # ---- three ways to go on ---------------------------------------------------------------------------------------------
 
 
@@ -139,6 +165,33 @@ def test_a_new_run_can_keep_the_weights_of_a_model(tmp_path) -> None:
     assert any("weights of first" in event["text"] for event in reporter.of("message"))
     with pytest.raises(MiaError, match="is a Unet with"):
         run_training(project, "other", start_from="first", architecture="FPN", decoder_channels=None)
+
+
+def test_a_run_goes_on_without_the_model_it_started_from(tmp_path) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "first", epochs=1)
+    run_training(project, "second", start_from="first", stop_after=2)
+    shutil.rmtree(project.models_folder / "first")
+    reporter, _ = run_training(project, "second", start_from="first")
+    assert len(reporter.of("epoch")) == 2
+
+
+def test_a_model_can_be_taken_to_other_classes_and_other_ways_of_parting(tmp_path) -> None:
+    project = make_project(tmp_path)
+    run_training(project, "first", epochs=1, ema=0)
+    more = Project.create(tmp_path / "more", images=tmp_path / "train", classes=["cell", "dead", "dust"])
+    for number in range(3):
+        write_frame(more.labels_path(f"im{number}.tif", "image"), labels_of(disks(number)[1], "dust"))
+    shutil.copytree(project.models_folder / "first", more.models_folder / "first")
+    for touching, outputs in (("border", 5), ("flow", 6)):
+        wish = {"touching": touching, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0, "ema": 0}
+        run_training(more, touching, start_from="first", **wish)
+        first, second = (load_model(more.models_folder / name)[1].state_dict() for name in ("first", touching))
+        head = {"segmentation_head.0.weight", "segmentation_head.0.bias"}
+        assert {key for key in first if first[key].shape != second[key].shape} == head
+        assert len(second["segmentation_head.0.bias"]) == outputs
+        learnt = [key for key in first if key.endswith("weight") and key not in head]
+        assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)
 
 
 # ---- schedules and stopping ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import shapely
 import torch
 from numpy.typing import NDArray
 
-from mia_tui.analysis.classification import classification_scores
+from mia_tui.analysis.classification import classification_report
 from mia_tui.engine.config import TrainConfig, loss_of
 from mia_tui.engine.losses.image import image_loss
 from mia_tui.engine.tasks.task import FOUND, TRUTH, Annotation, Batch, Maps, Task, class_numbers
@@ -135,13 +135,14 @@ class ClassificationTask(Task):
     def summarize(self, scores: Sequence[ImageScore]) -> dict[str, float]:
         """Macro F1, accuracy, balanced accuracy, and the area under the ROC curve where there is one."""
         report = self.report(scores, [str(number) for number in range(len(scores[0].probabilities))])
-        named = {name: report[name] for name in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc")}
+        named = {name: report["totals"][name] for name in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc")}
         return {name: value for name, value in named.items() if value is not None}
 
     def report(self, scores: Sequence[ImageScore], classes: Sequence[str]) -> dict[str, Any]:
         probabilities = np.stack([score.probabilities for score in scores])
         truth = np.array([score.truth for score in scores])
-        return classification_scores(truth, probabilities.argmax(1), classes, probabilities)
+        names = [score.name for score in scores]
+        return classification_report(names, truth, probabilities.argmax(1), classes, probabilities)
 
     # ---- pictures
 

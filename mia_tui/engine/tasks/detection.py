@@ -31,7 +31,7 @@ PIXEL_CENTRE = 0.5
 @dataclass(frozen=True)
 class PointDecoding:
     """A point is a local maximum of at least `threshold` (0..1) with no higher one within `distance` pixels; a point
-    within `radius` of a true one counts as found."""
+    within `radius` of a true one counts as found. Both in pixels that the network sees."""
 
     threshold: float = 0.3
     distance: float = 4.0
@@ -64,7 +64,9 @@ class DetectionTask(Task):
         return class_count
 
     def decoding(self, config: TrainConfig, annotations: Sequence[Annotation]) -> PointDecoding:
-        return PointDecoding(distance=max(1.0, config.point_size / 2), radius=config.match_radius)
+        # lengths are asked for in pixels of the image, however much it is shrunk
+        distance = max(1.0, config.point_size * config.downscale / 2)
+        return PointDecoding(distance=distance, radius=config.match_radius * config.downscale)
 
     def decoding_from_json(self, values: dict[str, Any]) -> PointDecoding:
         return PointDecoding(**values)
@@ -85,7 +87,9 @@ class DetectionTask(Task):
         self, annotation: Annotation, shape: tuple[int, int], config: TrainConfig, class_count: int
     ) -> dict[str, NDArray[Any]]:
         assert annotation.points is not None
-        heat = gaussian_targets(annotation.points, annotation.classes, class_count, shape, config.point_size)
+        heat = gaussian_targets(
+            annotation.points, annotation.classes, class_count, shape, config.point_size * config.downscale
+        )
         known = np.ones(shape, bool) if annotation.known is None else annotation.known | (heat.max(0) > 0)
         return {"heat": heat, "known": known}
 
@@ -120,6 +124,9 @@ class DetectionTask(Task):
         factor = np.array(size, np.float32) / np.array(shape, np.float32)
         positions = (found.positions + PIXEL_CENTRE) * factor - PIXEL_CENTRE
         return replace(found, positions=positions.astype(np.float32))
+
+    def enlarged(self, decoding: PointDecoding, downscale: float) -> PointDecoding:
+        return replace(decoding, radius=decoding.radius / downscale)
 
     def to_labels(self, found: Points, size: tuple[int, int], classes: Sequence[str]) -> FrameLabels:
         listed = [

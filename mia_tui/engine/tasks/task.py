@@ -137,6 +137,10 @@ class Task(ABC):
         """What was found in a frame shrunk to `shape`, on the frame of its full `size`, (height, width) each."""
         return found
 
+    def enlarged(self, decoding: Any, downscale: float) -> Any:
+        """The decoding with the lengths that scores need in pixels of the full frame, not of the shrunk one."""
+        return decoding
+
     @abstractmethod
     def to_labels(self, found: Any, size: tuple[int, int], classes: Sequence[str]) -> FrameLabels:
         """What was found as shapes of a frame, source "predicted"."""
