@@ -2,10 +2,14 @@
 
 import functools
 import json
+import sys
 from typing import Any, Literal
 
+import numpy as np
 import pytest
+import shapely
 from driving import screen_text, type_text, until
+from PIL import Image
 from pydantic import BaseModel, Field
 from standin import ROOT, WORKER, make_project, make_run
 from textual.widgets import Input
@@ -13,7 +17,10 @@ from textual.widgets import Input
 from mia_tui.app import MiaApp
 from mia_tui.engine.config import TrainConfig, make_config
 from mia_tui.jobs import control
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.labeling.store import write_frame
 from mia_tui.screens import training
+from mia_tui.screens.augmentation import AugmentationScreen
 from mia_tui.screens.run_view import RunScreen
 from mia_tui.screens.training import TrainingScreen, check_settings, parse, setting_names, to_text
 
@@ -195,6 +202,66 @@ async def test_settings_of_an_old_run_fill_the_form(project) -> None:
         await until(pilot, lambda: screen.field("encoder").text == "resnet34")
         assert screen.field("epochs").text == "7"
         assert isinstance(screen.field("epochs").control, Input)
+
+
+# ---- augmented samples -----------------------------------------------------------------------------------------------
+
+
+def noisy_project(folder):
+    """A project with one labelled image, of which samples can be drawn."""
+    project = make_project(folder, labelled=0)
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(picture).save(folder / "images" / "a.png")
+    frame = FrameLabels.of(64, 64, [LabelObject(1, shapely.box(10, 10, 40, 40), "cell")])
+    write_frame(project.labels_path("a.png", "image"), frame)
+    return project
+
+
+async def test_samples_are_drawn_with_the_settings_of_the_form_and_anew_after_a_change(tmp_path, project) -> None:
+    noisy = noisy_project(tmp_path / "noisy")
+    app = MiaApp(noisy.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        screen.field("patch_size").control.value = "64"
+        pictures = []
+        for blur, said in (("0", "off"), ("2.5", "2.5")):
+            screen.field("augment_blur").control.value = blur
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: isinstance(app.screen, AugmentationScreen))
+            await until(pilot, lambda: "samples/s" in screen_text(app) and has_picture(app), 120)
+            line = next(line for line in screen_text(app).splitlines() if "blur " in line)
+            assert line.split("blur", 1)[1].split()[0] == said
+            assert line.split("blur", 1)[1].split()[1].isdigit()
+            pictures.append((noisy.results_folder / "augmentation.png").read_bytes())
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is screen)
+        assert pictures[0] != pictures[1]
+    assert "torch" not in sys.modules
+
+
+def has_picture(app) -> bool:
+    return bool(set(screen_text(app)) & set("▀▄▌▐▘▝▖▗▚▞"))
+
+
+async def test_samples_with_a_wrong_setting_or_without_labels_are_not_drawn(tmp_path, project) -> None:
+    app = MiaApp(make_project(tmp_path / "empty", labelled=0).folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_form(pilot)
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert any("no labels yet" in n.message for n in app._notifications)
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        await enter(pilot, "patch_size", "1", "0", "0")
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert app.screen is screen
+        assert "multiple of 32" in screen.field("patch_size").note
+        screen.field("patch_size").control.value = "64"
+        await pilot.press("ctrl+t")  # the images of these labels are not there
+        await until(pilot, lambda: "no labels" in screen_text(app), 60)
+        assert isinstance(app.screen, AugmentationScreen)
 
 
 # ---- many settings in groups -----------------------------------------------------------------------------------------
