@@ -265,6 +265,28 @@ def train(
 
 
 @app.command()
+def augment(
+    project: ProjectPath,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file; results/augmentation.png of the project by default.")
+    ] = None,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Also measure how many samples per second each switch allows.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw sixteen samples as a training with these settings would see them, as a picture."""
+    from mia_tui import console
+
+    opened = load_project(project)
+    found = console.draw_augmentation(opened, settings or [], config, out, with_prices=prices)
+    say(console.format_augmentation(found))
+    finish(as_json, found)
+
+
+@app.command()
 def tune(
     project: ProjectPath,
     name: Annotated[str | None, typer.Option(help="Name of the search; the same name again goes on with it.")] = None,

@@ -17,6 +17,7 @@ from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder, Status, list_runs, new_run_name
 
 if TYPE_CHECKING:
+    from mia_tui.engine.config import TrainConfig
     from mia_tui.jobs.search_space import Plan
 
 Row = dict[str, Any]
@@ -27,12 +28,19 @@ Row = dict[str, Any]
 
 def start_training(project: Project, name: str | None, settings: Sequence[str], file: Path | None) -> RunFolder:
     """Start a training from `--set` settings on top of those of a TOML or JSON file."""
-    from mia_tui.engine.config import parse_settings
-
-    config = parse_settings(list(settings), _read_settings(file) if file else {})
+    config = _settings_for(project, settings, file)
     _check_labels(project)
     wish = {"kind": "train", "device": config.device, "train": config.model_dump()}
     return control.start(project, wish, name or new_run_name("model"))
+
+
+def _settings_for(project: Project, settings: Sequence[str], file: Path | None) -> "TrainConfig":
+    """The settings of a training, checked for the task of the project."""
+    from mia_tui.engine.config import check_for_task, parse_settings
+
+    config = parse_settings(list(settings), _read_settings(file) if file else {})
+    check_for_task(config, project.task, len(project.classes))
+    return config
 
 
 def _check_labels(project: Project) -> None:
@@ -74,6 +82,32 @@ def find_run(project: Project, name: str) -> RunFolder:
         known = ", ".join(r.id for r in list_runs(project.runs_folder)) or "none"
         raise MiaError(f"project {project.name} has no run {name!r}; there are: {known}")
     return run
+
+
+# ---- augmentation ---------------------------------------------------------------------------------------------------
+
+
+def draw_augmentation(
+    project: Project, settings: Sequence[str], file: Path | None, out: Path | None, *, with_prices: bool
+) -> Row:
+    """Write a picture of augmented samples; the report of `engine.augment_sheet.write_sheet`."""
+    config = _settings_for(project, settings, file)
+    _check_labels(project)
+    from mia_tui.engine.augment_sheet import write_sheet
+
+    return write_sheet(project, config, out or project.results_folder / "augmentation.png", with_prices=with_prices)
+
+
+def format_augmentation(found: Row) -> str:
+    """The switches that are on with their strengths, and what each costs when it was measured."""
+    prices: dict[str, float] = found.get("prices", {})
+    lines = [f"{found['samples']} samples of {found['size'][0]} x {found['size'][1]} pixels: {found['file']}"]
+    lines.append(f"{'switch':12}{'strength':>9}" + (f"{'samples/s':>11}" if prices else ""))
+    for switch, strength in found["strengths"].items():
+        if strength or switch in prices:
+            price = f"{prices[switch]:>11.0f}" if switch in prices else ""
+            lines.append(f"{switch:12}{f'{strength:g}' if strength else 'off':>9}{price}")
+    return "\n".join(lines)
 
 
 # ---- watching -------------------------------------------------------------------------------------------------------

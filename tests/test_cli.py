@@ -12,6 +12,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from typer.main import get_command
@@ -25,7 +26,7 @@ from mia_tui.project import Project
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "doctor", "new", "info", "import", "export", "train", "runs", "predict", "evaluate", "score", "models", "measure",
-    "review", "demo", "classes", "classify", "keys", "tune",
+    "review", "demo", "classes", "classify", "keys", "tune", "augment",
 )  # fmt: skip
 TINY = {
     "encoder": "tu-mobilenetv3_small_050", "decoder_channels": "16,8,8,8,8", "patch_size": 64, "batch_size": 2,
@@ -148,6 +149,10 @@ def test_every_command_takes_json() -> None:
 BAD = [
     # arguments, exit code, words of the message; P is the project, L its folder of images and masks
     (["runs", "L/nowhere"], 1, ["L/nowhere", "not a project"]),
+    (["train", "P", "--set", "loss=huber"], 1, ["loss", "huber"]),
+    (["augment", "P", "--set", "augment_blur=9"], 1, ["augment_blur", "5"]),
+    (["augment", "P", "--out", "L/sheet.jpg"], 1, ["L/sheet.jpg", ".png"]),
+    (["augment", "L/unlabelled"], 1, ["unlabelled", "no labels"]),
     (["train", "L/damaged"], 1, ["L/damaged/project.toml", "cannot be read"]),
     (["info", "L/classless"], 1, ["L/classless/project.toml", "missing entry", "classes"]),
     (["info", "L/nowhere.tif"], 1, ["L/nowhere.tif", "does not exist"]),
@@ -165,11 +170,11 @@ BAD = [
     (["export", "P", "L/out", "--from", "predictions:none"], 1, ["none", "mia-tui predict"]),
     (["train", "P", "--set", "epoch=3"], 1, ["epoch", "unknown setting", "epochs"]),
     (["train", "P", "--set", "epochs"], 1, ["epochs", "key=value"]),
-    (["train", "P", "--set", "epochs=many", "--set", "dice=-1"], 1, ["epochs", "integer", "dice", "greater"]),
+    (["train", "P", "--set", "epochs=many", "--set", "clip=-1"], 1, ["epochs", "integer", "clip", "greater"]),
     (["train", "P", "--set", "device=tpu"], 1, ["tpu", "cpu"]),
     (["train", "P", "--config", "L/nowhere.toml"], 1, ["L/nowhere.toml", "cannot be read"]),
     (["train", "P", "--resume", "nothing"], 1, ["nothing", "no run"]),
-    (["train", "P", "--resume", "a", "--set", "epochs=3"], 2, ["--resume"]),
+    (["train", "P", "--resume", "a", "--name", "b"], 2, ["--resume"]),
     (["train", "L/unlabelled"], 1, ["unlabelled", "no labels", "mia-tui import"]),
     (["runs", "P", "show", "nothing"], 1, ["nothing", "no run"]),
     (["runs", "P", "show", "../project"], 1, ["no run"]),
@@ -312,6 +317,18 @@ def test_train_in_the_foreground_reports_every_epoch_and_leaves_a_model(lab, tra
     assert row["metrics"]["ap50"] > 0.3
     status = json.loads((lab.project / "runs" / "m1" / "status.json").read_text())
     assert status["state"] == "finished"
+
+
+def test_augment_draws_the_samples_and_says_what_each_switch_costs(lab, tmp_path) -> None:
+    chosen = settings(augmentation="phase", augment_rotate=0)
+    said = call("augment", lab.project, *chosen, "--out", tmp_path / "sheet.png", "--prices", "--json").stdout
+    found = last_json(said)
+    with PIL.Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.size == (4 * 64 + 6, 4 * 64 + 6)
+    assert (found["strengths"]["rotate"], found["strengths"]["shear"]) == (0, 5)
+    row = next(line.split() for line in said.splitlines() if line.startswith("rotate"))
+    assert row[:2] == ["rotate", "off"]
+    assert int(row[2]) == round(found["prices"]["rotate"])
 
 
 def test_models_are_listed_shown_and_removed(lab, training, tmp_path) -> None:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mia_tui.engine.options import TrainConfig
+from mia_tui.engine.splits import Frame
 from mia_tui.errors import MiaError
 from mia_tui.imaging.image import Image, open_ref
 from mia_tui.project import ImageRef, Project, parse_frame
@@ -135,3 +137,18 @@ def choose_channels(
         return 3, None
     found = "; ".join(f"{name}: {count}" for (count, _), name in example.items())
     raise MiaError(f"the images differ in their number of channels ({found}). Choose with --set channels=0,1,...")
+
+
+def choose_inputs(project: Project, frames: Sequence[Frame], config: TrainConfig) -> tuple[Inputs, bool]:
+    """What the network sees of an image, and whether that is colour."""
+    refs = list({ref.key: ref for ref, _ in frames}.values())
+    count, chosen = choose_channels(project, refs, config.channels, config.color)
+    if config.neighbours:
+        for ref in refs:
+            with open_ref(project, ref) as image:
+                if image.info.sizes[2] == 1:
+                    raise MiaError(f"neighbours={config.neighbours} needs z-stacks, but {ref.key} has one plane in z")
+    rgb = count == 3 and chosen is None and config.neighbours == 0
+    if config.augment_stain and not rgb:
+        raise MiaError("augment_stain changes the stains of RGB images, but these are not RGB. Leave it empty.")
+    return Inputs(count, chosen, config.neighbours, config.downscale), rgb

@@ -9,16 +9,15 @@ import numpy as np
 
 from mia_tui.engine.config import TrainConfig, check_for_task, class_weights_of
 from mia_tui.engine.data import TrainingFrame, fit_normalization, load_frames, with_limits
-from mia_tui.engine.inputs import Inputs, choose_channels
+from mia_tui.engine.inputs import Inputs, choose_inputs
 from mia_tui.engine.losses.class_weights import auto_weights
 from mia_tui.engine.networks import CLASSIFIER, NetworkSpec, check_image_size, make_spec
 from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.planes import PlaneCache
-from mia_tui.engine.splits import Frame, labelled_frames, split_frames
+from mia_tui.engine.splits import labelled_frames, split_frames
 from mia_tui.engine.tasks import Task, get_task
 from mia_tui.engine.weights import input_statistics
 from mia_tui.errors import MiaError
-from mia_tui.imaging.image import open_ref
 from mia_tui.project import Project
 
 
@@ -74,21 +73,6 @@ def prepare(project: Project, config: TrainConfig) -> Material:
         task.decoding(config, [frame.annotation for frame in train]),
         _class_weights(task, config, train, len(project.classes)), rgb,
     )  # fmt: skip
-
-
-def choose_inputs(project: Project, frames: Sequence[Frame], config: TrainConfig) -> tuple[Inputs, bool]:
-    """What the network sees of an image, and whether that is colour."""
-    refs = list({ref.key: ref for ref, _ in frames}.values())
-    count, chosen = choose_channels(project, refs, config.channels, config.color)
-    if config.neighbours:
-        for ref in refs:
-            with open_ref(project, ref) as image:
-                if image.info.sizes[2] == 1:
-                    raise MiaError(f"neighbours={config.neighbours} needs z-stacks, but {ref.key} has one plane in z")
-    rgb = count == 3 and chosen is None and config.neighbours == 0
-    if config.augment_stain and not rgb:
-        raise MiaError("augment_stain changes the stains of RGB images, but these are not RGB. Leave it empty.")
-    return Inputs(count, chosen, config.neighbours, config.downscale), rgb
 
 
 def spec_of(task: Task, config: TrainConfig, inputs: Inputs, class_count: int) -> NetworkSpec:

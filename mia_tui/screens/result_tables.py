@@ -14,7 +14,17 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 SCORES = {
     "ap": "accuracy", "f1": "f1", "precision": "precision", "recall": "recall", "panoptic": "panoptic_quality",
 }  # fmt: skip
-"""Column of the table of scores -> metric of `analysis.matching`."""
+"""Column of the table of scores of objects -> metric of `analysis.matching`."""
+POINT_SCORES = {
+    "f1": "f1", "precision": "precision", "recall": "recall", "error_px": "mean_distance", "found": "tp",
+    "false": "fp", "missed": "fn", "count_mae": "count_mae", "count_error": "relative_count_error",
+}  # fmt: skip
+"""Column of the table of scores of points -> metric of `analysis.points`."""
+CLASS_SCORES = {
+    "f1": "f1", "precision": "precision", "recall": "recall", "auc": "auc", "images": "support",
+    "predicted": "predicted",
+}  # fmt: skip
+"""Column of the table of scores of image classes -> metric of `analysis.classification`."""
 
 
 def table_files(folder: Path) -> list[Path]:
@@ -51,19 +61,52 @@ def in_order(table: "pa.Table", order: str) -> "pa.Table":
 
 
 def score_table(answer: dict[str, Any]) -> "pa.Table":
-    """The scores of `mia-tui evaluate` as a table: one row per IoU threshold and way of averaging."""
+    """The scores of `mia-tui evaluate` as a table.
+
+    Segmentation: one row per IoU threshold and way of averaging. Detection: one row for all points, and one per class
+    where there are several. Classification: one row per class, with the confusion matrix in the columns "as <class>".
+    """
     import pyarrow as pa
 
-    rows = [
-        {"iou": total["threshold"], "over": over, **_scores(total[kind])}
-        for kind, over in (("pooled", "objects"), ("mean_over_images", "images"))
-        for total in answer["totals"]
-    ]
+    rows = {"points": _point_rows, "image_classes": _class_rows}.get(answer["metric"], _instance_rows)(answer)
     return pa.Table.from_pylist(rows)
 
 
-def _scores(found: dict[str, float]) -> dict[str, float | None]:
-    return {name: found.get(key) for name, key in SCORES.items()}
+def score_note(answer: dict[str, Any]) -> str:
+    """What a table of scores says as a whole, beside its title."""
+    if answer["metric"] == "points":
+        return f"paired within {answer['radius']:g} px"
+    if answer["metric"] == "image_classes":
+        named = (("accuracy", "accuracy"), ("balanced", "balanced_accuracy"), ("macro F1", "macro_f1"))
+        found = ((name, answer["totals"][key]) for name, key in named)
+        return "  ".join(f"{name} {value:.3f}" for name, value in found if value is not None)
+    return ""
+
+
+def _instance_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"iou": total["threshold"], "over": over, **{name: total[kind].get(key) for name, key in SCORES.items()}}
+        for kind, over in (("pooled", "objects"), ("mean_over_images", "images"))
+        for total in answer["totals"]
+    ]
+
+
+def _point_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = [("all", answer["pooled"])]
+    if len(answer["classes"]) > 1:
+        rows += [*answer["classes"].items(), ("whatever class", answer["any_class"])]
+    return [{"class": name, **{column: found[key] for column, key in POINT_SCORES.items()}} for name, found in rows]
+
+
+def _class_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    names, totals = answer["names"], answer["totals"]
+    return [
+        {
+            "class": name, **{column: totals["classes"][name][key] for column, key in CLASS_SCORES.items()},
+            **{f"as {other}": count for other, count in zip(names, confused, strict=True)},
+        }
+        for name, confused in zip(names, totals["confusion"], strict=True)
+    ]  # fmt: skip
 
 
 def not_a_table(text: str) -> str | None:

@@ -41,12 +41,17 @@ _EMPTY = """[b]Nothing measured yet[/b]
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table in sight. `start` is the first row of the page; `sorted_by` a column with - in front when descending."""
+    """A table in sight.
+
+    `start` is the first row of the page; `sorted_by` a column with - in front when descending; `note` what it says as a
+    whole.
+    """
 
     title: str
     table: "pa.Table"
     start: int = 0
     sorted_by: str = ""
+    note: str = ""
 
     @property
     def rows(self) -> int:
@@ -159,7 +164,7 @@ class ResultsScreen(MiaScreen):
             count = (
                 f"{sheet.rows:,} rows" if sheet.rows <= PAGE else f"rows {sheet.start + 1:,}–{end:,} of {sheet.rows:,}"
             )
-            parts = [sheet.title, count, *parts]
+            parts = [sheet.title, count, *([sheet.note] if sheet.note else []), *parts]
             if sheet.sorted_by:
                 name = sheet.sorted_by.removeprefix("-")
                 parts.insert(2, f"sorted by {name} {'↓' if sheet.sorted_by.startswith('-') else '↑'}")
@@ -194,7 +199,8 @@ class ResultsScreen(MiaScreen):
 
     async def _evaluated(self, model: str, split: str, answer: dict[str, Any]) -> None:
         self._objects = None
-        self._show(Sheet(f"{model} on {split} images", await asyncio.to_thread(result_tables.score_table, answer)))
+        table = await asyncio.to_thread(result_tables.score_table, answer)
+        self._show(Sheet(f"{model} on {split} images", table, note=result_tables.score_note(answer)))
 
     # ---- actions ----------------------------------------------------------------------------------------------------
 

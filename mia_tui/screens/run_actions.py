@@ -1,18 +1,24 @@
-"""What can be done with a run, the same in the list of runs and in the view of one: stop, resume, predict."""
+"""What can be done with a run, the same in the list of runs and in the view of one: stop, resume, extend, predict."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from textual.widgets import Input
+
+from mia_tui.engine.config import make_config
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.jobs.liveness import resume_problem
 from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import ENDED, RunFolder, Status
+from mia_tui.widgets.actions import MiaScreen
+from mia_tui.widgets.form import PromptScreen
 
 STOP = Action("stop", "s", "Stop", "Run", show=True)
 RESUME = Action("resume", "R", "Resume", "Run", show=True)
+EXTEND = Action("extend", "e", "Extend", "Run", more="Extend a training by more epochs")
 LOG = Action("log", "l", "Full log", "Run", show=True)
 PREDICT = Action("predict", "p", "Predict with this model", "Run", show=True)
 
@@ -23,12 +29,14 @@ class Options:
 
     stop: str | None
     resume: str | None
+    extend: str | None
     predict: str | None
     model: str | None
 
     def problem_of(self, action_id: str) -> str | None:
-        """Why the action `action_id` (stop, resume, predict, or any other) cannot be done now."""
-        reason: str | None = getattr(self, action_id, None) if action_id in ("stop", "resume", "predict") else None
+        """Why the action `action_id` (stop, resume, extend, predict, or any other) cannot be done now."""
+        known = ("stop", "resume", "extend", "predict")
+        reason: str | None = getattr(self, action_id) if action_id in known else None
         return reason
 
 
@@ -37,6 +45,7 @@ def options_of(run: RunFolder, status: Status, model: str | None) -> Options:
     return Options(
         stop=f"Run {run.id} is {status.state} already." if status.state in ENDED else None,
         resume=resume_problem(run, status),
+        extend=resume_problem(run, status, extends=True),
         predict=_predict_problem(run, status, model),
         model=model,
     )
@@ -70,6 +79,41 @@ async def stop_run(run: RunFolder) -> Status:
 async def resume_run(run: RunFolder) -> None:
     """Go on with a run from its last checkpoint."""
     await asyncio.to_thread(control.resume, run)
+
+
+def extend_run(screen: MiaScreen, run: RunFolder) -> None:
+    """Ask for a new number of epochs, and go on with the training up to it."""
+    screen.run_worker(_extend(screen, run), exit_on_error=False)
+
+
+async def _extend(screen: MiaScreen, run: RunFolder) -> None:
+    try:
+        train = (await asyncio.to_thread(run.config)).get("train", {})
+        given = int(train.get("epochs", 0))
+        bounds = [f"{name} {train[name]}" for name in ("max_minutes", "stop_after") if train.get(name)]
+        hint = f"more than {given}" + (f"; it may end before: {', '.join(bounds)}" if bounds else "")
+        field = Input(str(2 * given), compact=True)
+        prompt = PromptScreen(
+            f"Extend {run.id}", "Epochs in all", field, hint=hint, check=lambda text: _extension_problem(text, given)
+        )
+        text = await screen.app.push_screen_wait(prompt)
+        if text is not None:
+            await asyncio.to_thread(control.extend, run, {"epochs": int(text)})
+    except MiaError as error:
+        screen.say(str(error), "error")
+
+
+def _extension_problem(text: str, given: int) -> str | None:
+    """What is wrong with the number of epochs that a training of `given` ones is extended to."""
+    if not text.isascii() or not text.isdecimal():
+        return "must be a whole number"
+    if int(text) <= given:
+        return f"must be more than the {given} that it was given"
+    try:
+        make_config({"epochs": int(text)})
+    except MiaError as error:
+        return str(error).splitlines()[-1].rpartition(": ")[2].replace("Input should be", "must be")
+    return None
 
 
 async def start_prediction(project: Project, model: str) -> RunFolder:

@@ -81,6 +81,7 @@ class RunScreen(MiaScreen):
         run_actions.LOG,
         Action("scale", "y", "Log scale", "View", show=True),
         Action("predict", "p", "Predict", "Run", show=True),
+        run_actions.EXTEND,
         Action("enlarge", "v", "Large preview", "View"),
         Action("earlier", "left_square_bracket", "Earlier preview", "View"),
         Action("later", "right_square_bracket", "Later preview", "View"),
@@ -190,7 +191,9 @@ class RunScreen(MiaScreen):
     # ---- actions ----------------------------------------------------------------------------------------------------
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id in ("stop", "resume", "predict"):
+        if action_id == "extend" and self._kind != "train":
+            return f"Run {self.run_folder.id} is no training."
+        if action_id in ("stop", "resume", "extend", "predict"):
             return "The run is being read." if self.options is None else self.options.problem_of(action_id)
         if action_id == "enlarge" and not self.history.previews:
             return "There is no preview yet: one comes with every epoch."
@@ -206,6 +209,9 @@ class RunScreen(MiaScreen):
 
     async def action_resume(self) -> None:
         await run_actions.resume_run(self.run_folder)
+
+    def action_extend(self) -> None:
+        run_actions.extend_run(self, self.run_folder)
 
     def action_log(self) -> None:
         self.app.push_screen(LogScreen(self.run_folder))

@@ -139,6 +139,7 @@ class RunsScreen(MiaScreen):
         run_actions.RESUME,
         run_actions.LOG,
         Action("predict", "p", "Predict", "Run", show=True),
+        run_actions.EXTEND,
         Action("again", "t", "Train again with these settings", "Run"),
         Action("delete", "x,delete", "Delete", "Run", show=True),
     )
@@ -252,7 +253,7 @@ class RunsScreen(MiaScreen):
         return self.chosen
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id in ("watch", "stop", "resume", "log", "predict", "delete", "again"):
+        if action_id in ("watch", "stop", "resume", "extend", "log", "predict", "delete", "again"):
             row = self.chosen
             if row is None:
                 return "There is no run yet: g t trains a model."
@@ -260,7 +261,7 @@ class RunsScreen(MiaScreen):
                 return None if action_id == "log" else f"{row.damage}"
             if action_id == "delete" and row.status.state not in ENDED:
                 return f"Run {row.run.id} is {row.status.state}. Stop it first (s)."
-            if action_id == "again" and row.kind != "train":
+            if action_id in ("again", "extend") and row.kind != "train":
                 return f"Run {row.run.id} is no training."
             return None if row.options is None else row.options.problem_of(action_id)
         return super().disabled_reason(action_id)
@@ -277,6 +278,9 @@ class RunsScreen(MiaScreen):
 
     async def action_resume(self) -> None:
         await run_actions.resume_run(self._row().run)
+
+    def action_extend(self) -> None:
+        run_actions.extend_run(self, self._row().run)
 
     def action_log(self) -> None:
         self.app.push_screen(LogScreen(self._row().run))

@@ -2,7 +2,8 @@
 line and run folder."""
 
 import asyncio
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -12,11 +13,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from mia_tui.engine.config import TrainConfig, make_config, parse_value
+from mia_tui.engine.config import TrainConfig, check_for_task, make_config, parse_value
+from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import new_run_name
+from mia_tui.screens.augmentation import AugmentationScreen
 from mia_tui.screens.run_actions import need_project
 from mia_tui.screens.training_fields import Setting, field_of, settings_of, to_text
 from mia_tui.widgets.actions import MiaScreen
@@ -45,6 +48,9 @@ class TrainingScreen(MiaScreen):
         Action("start", "ctrl+s", "Start", "Training", show=True),
         Action("fold", "ctrl+o", "More settings", "Training", show=True),
         Action("find", "slash,ctrl+f", "Find", "Training", show=True, more="Find a setting by its name or help text"),
+        Action(
+            "samples", "ctrl+t", "Samples", "Training", show=True, more="Show augmented samples, and what they cost"
+        ),
         Action("defaults", "ctrl+r", "Defaults", "Training", show=True),
         Action("next", "down", "Next field", "Form"),
         Action("previous", "up", "Previous field", "Form"),
@@ -133,7 +139,7 @@ class TrainingScreen(MiaScreen):
         self.refresh_bindings()
 
     def disabled_reason(self, action_id: str) -> str | None:
-        if action_id == "start" and self._labelled == 0:
+        if action_id in ("start", "samples") and self._labelled == 0:
             return "This project has no labels yet. Import masks on the images screen (g i) or with mia-tui import."
         return super().disabled_reason(action_id)
 
@@ -174,7 +180,7 @@ class TrainingScreen(MiaScreen):
         texts = self._texts()
         name = texts.pop("name")
         found = {"name": problem} if (problem := _check_name(name, self.host.project)) else {}
-        return {**found, **check_settings(texts)}
+        return {**found, **check_settings(texts, self.host.project)}
 
     def _fill(self, values: dict[str, Any]) -> None:
         for setting in self._settings:
@@ -269,6 +275,16 @@ class TrainingScreen(MiaScreen):
         self.field("name").control.value = new_run_name("model")
         self.host.go("runs", run=run.path)
 
+    def action_samples(self) -> None:
+        project = need_project(self.host.project)
+        problems = {name: problem for name, problem in self.problems().items() if name != "name"}
+        self._show_problems(problems)
+        if problems:
+            return
+        texts = self._texts()
+        del texts["name"]
+        self.app.push_screen(AugmentationScreen(project.folder, texts))
+
     def _show_problems(self, problems: dict[str, str]) -> None:
         """Say each problem at its field (unfolding it), what concerns several below the form; go to the first."""
         for field in self.query(Field):
@@ -276,7 +292,7 @@ class TrainingScreen(MiaScreen):
         general = self.query_one("#problem", Static)
         general.update(f"✗ {problems['']}" if "" in problems else "")
         general.set_class("" not in problems, "-hidden")
-        names = [name for name in problems if name]
+        names = [field.field_name for field in self.query(Field) if field.field_name in problems]
         if names and self.query_one("#find", Input).value:
             self.query_one("#find", Input).value = ""
             self.query_one("#find").add_class("-hidden")
@@ -299,18 +315,30 @@ def parse(texts: dict[str, str]) -> dict[str, Any]:
     return {name: parse_value(text, name) for name, text in texts.items()}
 
 
-def check_settings(texts: dict[str, str]) -> dict[str, str]:
-    """Setting -> what is wrong with its text; a rule over several settings is said at the first one it names."""
+def check_settings(texts: dict[str, str], project: Project | None = None) -> dict[str, str]:
+    """Setting -> what is wrong with its text, or with it for the task of the project; "" for what names no setting.
+
+    A rule over several settings is said at the first one it names.
+    """
+    found: dict[str, str] = {}
     try:
-        TrainConfig(**parse(texts))
+        config = TrainConfig(**parse(texts))
+        if project is not None:
+            check_for_task(config, project.task, len(project.classes))
     except ValidationError as error:
-        found: dict[str, str] = {}
         for item in error.errors():
             message = _in_short(item["msg"].removeprefix("Value error, "))
-            where = str(item["loc"][0]) if item["loc"] else next((n for n in texts if n in message.split()), "")
-            found.setdefault(where, message)
-        return found
-    return {}
+            found.setdefault(str(item["loc"][0]) if item["loc"] else _named(message, texts), message)
+    except MiaError as error:
+        for line in str(error).splitlines()[1:]:
+            name = _named(line, texts)
+            found.setdefault(name, line.strip().removeprefix(f"{name}: "))
+    return found
+
+
+def _named(message: str, names: Container[str]) -> str:
+    """The first word of a message that is a setting; "" without one."""
+    return next((word for word in re.findall(r"\w+", message) if word in names), "")
 
 
 def _in_short(message: str) -> str:

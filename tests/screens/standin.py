@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, __file__)
 
 
-def make_project(folder, labelled=1) -> Project:
+def make_project(folder, labelled=1, task="segmentation") -> Project:
     (folder / "images").mkdir(parents=True)
-    project = Project.create(folder / "project", images=folder / "images", name="cells")
+    project = Project.create(folder / "project", images=folder / "images", name="cells", task=task)
     for number in range(labelled):
         path = project.labels_path(f"{number}.png", "image")
         path.parent.mkdir(parents=True)

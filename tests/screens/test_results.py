@@ -13,14 +13,16 @@ from PIL import Image
 from standin import ROOT
 from textual.widgets import Input
 
+from mia_tui.analysis.classification import classification_report
+from mia_tui.analysis.points import match_classes, point_report
 from mia_tui.analysis.tables import read_table, write_table
 from mia_tui.app import MiaApp
 from mia_tui.errors import MiaError
 from mia_tui.formats import masks
 from mia_tui.project import Project
 from mia_tui.runfolder import process_start
-from mia_tui.screens import command
-from mia_tui.screens.result_tables import page_cells, score_table
+from mia_tui.screens import command, results
+from mia_tui.screens.result_tables import page_cells, score_note, score_table
 from mia_tui.screens.results import PAGE, ResultsScreen
 from mia_tui.widgets.choose import ChooseScreen
 
@@ -211,11 +213,58 @@ def test_scores_become_one_row_per_threshold_and_average() -> None:
     def totals(value) -> dict:
         return {"accuracy": value, "f1": 0.6, "precision": 0.7, "recall": 0.5, "panoptic_quality": 0.4}
 
-    answer = {"totals": [{"threshold": t, "pooled": totals(t), "mean_over_images": totals(t / 2)} for t in (0.5, 0.75)]}
+    rows = [{"threshold": t, "pooled": totals(t), "mean_over_images": totals(t / 2)} for t in (0.5, 0.75)]
+    answer = {"metric": "ap", "totals": rows}
     table = score_table(answer)
     assert table.column_names == ["iou", "over", "ap", "f1", "precision", "recall", "panoptic"]
     assert table["ap"].to_pylist() == [0.5, 0.75, 0.25, 0.375]
     assert table["over"].to_pylist() == ["objects", "objects", "images", "images"]
+
+
+def test_scores_of_points_become_a_row_for_all_and_one_per_class() -> None:
+    true, found = np.array([[10.0, 10.0], [30, 30], [50, 50]]), np.array([[10.0, 13.0], [30, 30], [90, 90]])
+    matching = match_classes(true, ["a", "b", "b"], found, ["a", "b", "a"], 6)
+    answer = point_report({"one": matching})
+    table = score_table(answer)
+    assert table["class"].to_pylist() == ["all", "a", "b", "whatever class"]
+    assert [table[name].to_pylist()[:3] for name in ("found", "false", "missed")] == [[2, 1, 1], [1, 1, 0], [1, 0, 1]]
+    assert table["error_px"].to_pylist() == [1.5, 3, 0, 1.5]
+    assert score_note(answer) == "paired within 6 px"
+    single = point_report({"one": match_classes(true, ["a"] * 3, found, ["a"] * 3, 6)})
+    assert score_table(single)["class"].to_pylist() == ["all"]
+
+
+def test_scores_of_image_classes_become_a_row_per_class_with_the_confusion_matrix() -> None:
+    truth, found = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    answer = classification_report("wxyz", truth, found, ["cat", "dog", "owl"])
+    table = score_table(answer)
+    assert table.column_names[:4] == ["class", "f1", "precision", "recall"]
+    assert [table[f"as {name}"].to_pylist() for name in ("cat", "dog", "owl")] == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert table["precision"].to_pylist() == [1, 0.5, None]
+    assert table["images"].to_pylist() == [3, 1, 0]
+    assert score_note(answer).startswith("accuracy 0.750  balanced 0.833")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_scoring_a_model_shows_what_the_command_found(project, monkeypatch, size) -> None:
+    asked = []
+
+    async def scored(arguments, _on_line) -> dict:
+        asked.append(arguments)
+        return classification_report("wxyz", np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), ["cat", "dog"])
+
+    monkeypatch.setattr(results, "run_command", scored)
+    (project.models_folder / "m").mkdir(parents=True)
+    (project.models_folder / "m" / "model.json").write_text("{}")
+    app = MiaApp(project.folder)
+    async with app.run_test(size=size) as pilot:
+        await open_results(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: "accuracy 0.750" in screen_text(app))
+        assert "as dog" in screen_text(app)
+    assert asked == [["evaluate", str(project.folder), "--model", "m", "--split", "val"]]
 
 
 def test_numbers_of_a_column_share_their_decimals_and_stand_right() -> None:

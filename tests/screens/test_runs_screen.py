@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 from driving import screen_text, until
 from standin import ROOT, WORKER, add_epoch, add_preview, make_project, make_run
-from textual.widgets import Log
+from textual.widgets import Input, Log
 
 from mia_tui.app import MiaApp
 from mia_tui.errors import MiaError
@@ -21,7 +22,7 @@ from mia_tui.screens.run_details import LogScreen, log_lines
 from mia_tui.screens.run_view import RunScreen, epoch_lines, loss_series
 from mia_tui.screens.runs import Lister, RunsScreen
 from mia_tui.widgets.chart import LineChart
-from mia_tui.widgets.form import ConfirmScreen
+from mia_tui.widgets.form import ConfirmScreen, PromptScreen
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(control, "start", functools.partial(control.start, worker=WORKER))
     monkeypatch.setattr(control, "resume", functools.partial(control.resume, worker=WORKER))
+    monkeypatch.setattr(control, "extend", functools.partial(control.extend, worker=WORKER))
     project = make_project(tmp_path)
     yield project
     for path in project.runs_folder.glob("*/status.json"):
@@ -231,6 +233,47 @@ async def test_a_lost_run_says_why_and_is_resumed_by_key(project) -> None:
         await until(pilot, lambda: "✓ finished" in screen_text(app))
         assert screen.history.epochs == [1, 2, 3, 4, 5, 6, 7]
         assert "resumed 1x" in screen_text(app)
+
+
+async def test_a_finished_training_is_extended_to_more_epochs_by_key(project) -> None:
+    run = make_run(project, "done", epochs=5, state="finished")
+    run.last_checkpoint.write_bytes(b"weights")
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_view(pilot)
+        await pilot.press("R")
+        await pilot.pause()
+        assert any("Extend it" in n.message for n in app._notifications)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, PromptScreen))
+        for text, problem in (("5", "must be more than the 5"), ("x", "whole number"), ("200000", "100000")):
+            app.screen.query_one(Input).value = text
+            await pilot.press("enter")
+            await until(pilot, lambda problem=problem: problem in screen_text(app))
+        app.screen.query_one(Input).value = "7"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is screen and screen.status.epoch == 7)
+        await until(pilot, lambda: screen.status.state == "finished")
+        assert screen.history.epochs == [1, 2, 3, 4, 5, 6, 7]
+    assert run.config()["train"]["epochs"] == 7
+
+
+async def test_what_cannot_be_extended_says_why(project) -> None:
+    make_run(project, "works", alive=True, created=3)
+    make_run(project, "bare", state="stopped", created=2)
+    predicting = make_run(project, "guess", state="finished", created=1)
+    config = {**predicting.config(), "kind": "predict", "predict": {"model": "m"}}
+    (predicting.path / "config.json").write_text(json.dumps(config))
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_runs(pilot)
+        await until(pilot, lambda: len(screen.rows) == 3)
+        await pilot.press("e", "down", "e", "down", "e")
+        await pilot.pause()
+        said = " ".join(n.message for n in app._notifications)
+        for words in ("works cannot be resumed: it is running", "before its first checkpoint", "guess is no training"):
+            assert words in said
+        assert app.screen is screen
 
 
 async def test_a_run_outlives_the_app_is_found_again_and_stopped_by_key(project) -> None:

@@ -2,10 +2,14 @@
 
 import functools
 import json
+import sys
 from typing import Any, Literal
 
+import numpy as np
 import pytest
+import shapely
 from driving import screen_text, type_text, until
+from PIL import Image
 from pydantic import BaseModel, Field
 from standin import ROOT, WORKER, make_project, make_run
 from textual.widgets import Input
@@ -13,7 +17,10 @@ from textual.widgets import Input
 from mia_tui.app import MiaApp
 from mia_tui.engine.config import TrainConfig, make_config
 from mia_tui.jobs import control
+from mia_tui.labeling.objects import FrameLabels, LabelObject
+from mia_tui.labeling.store import write_frame
 from mia_tui.screens import training
+from mia_tui.screens.augmentation import AugmentationScreen
 from mia_tui.screens.run_view import RunScreen
 from mia_tui.screens.training import TrainingScreen, check_settings, parse, setting_names, to_text
 
@@ -63,7 +70,7 @@ async def test_the_basic_settings_are_in_sight_the_others_folded(project, size) 
         screen.field("weight_decay").control.focus()
         await until(pilot, lambda: "Weight decay" in screen_text(app))
         await pilot.press("down")
-        await until(pilot, lambda: screen.field("warmup").control.has_focus)
+        await until(pilot, lambda: screen.field("clip").control.has_focus)
 
 
 async def test_start_writes_the_request_and_shows_the_run_live(project) -> None:
@@ -83,7 +90,7 @@ async def test_start_writes_the_request_and_shows_the_run_live(project) -> None:
         assert live.history.epochs == [1, 2, 3, 4]
         assert live.run_folder.id == "u1"
     config = json.loads((project.runs_folder / "u1" / "config.json").read_text())
-    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "off"}
+    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "distance"}
     assert config == {
         "name": "u1", "kind": "train", "project": str(project.folder), "device": "auto",
         "train": make_config(expected).model_dump(),
@@ -100,16 +107,16 @@ async def test_mistakes_are_said_at_their_field_and_nothing_starts(project) -> N
         assert "must be at least 1" in screen.field("epochs").note
         assert "must be at least 1" in screen_text(app)
         await enter(pilot, "patch_size", "1", "0", "0")
-        await enter(pilot, "validation", "x")
+        await enter(pilot, "clip", "x")
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert app.screen is screen
         await until(pilot, lambda: screen.field("epochs").control.has_focus)
-        assert "must be a number" in screen.field("validation").note
+        assert "must be a number" in screen.field("clip").note
         assert not screen.query_one("#advanced").has_class("-hidden")
         await enter(pilot, "epochs", "5")
         assert not screen.field("epochs").has_class("-wrong")
-        await enter(pilot, "validation", "0")
+        await enter(pilot, "clip", "0")
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert "multiple of 32" in screen.field("patch_size").note
@@ -118,6 +125,42 @@ async def test_mistakes_are_said_at_their_field_and_nothing_starts(project) -> N
         assert screen.field("patch_size").text == "256"
         assert not [f for f in screen.query("Field") if f.has_class("-wrong")]
     assert not project.runs_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("loss", "dice + huber", "huber"),
+        ("class_weights", "1,2,3,4,5", "5 numbers"),
+        ("frozen_epochs", "2", "teaches nothing"),
+        ("schedule", "plateau", "needs validation"),
+    ],
+)
+async def test_what_does_not_suit_the_task_is_said_before_anything_starts(project, name, text, problem) -> None:
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        screen.field("validation").control.value = "0"
+        screen.field(name).control.value = text
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert app.screen is screen
+        assert problem in screen.field(name).note
+        await until(pilot, lambda: screen.field(name).control.has_focus)
+    assert not project.runs_folder.exists()
+
+
+async def test_a_classification_of_one_class_is_refused_below_the_form(tmp_path, project) -> None:
+    single = make_project(tmp_path / "single", task="classification", labelled=3)
+    app = MiaApp(single.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        assert "patch_size" not in fields(screen)
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert app.screen is screen
+        await until(pilot, lambda: "at least two classes" in screen_text(app))
+    assert not single.runs_folder.exists()
 
 
 async def test_a_name_that_is_taken_or_odd_is_refused(project) -> None:
@@ -161,6 +204,66 @@ async def test_settings_of_an_old_run_fill_the_form(project) -> None:
         assert isinstance(screen.field("epochs").control, Input)
 
 
+# ---- augmented samples -----------------------------------------------------------------------------------------------
+
+
+def noisy_project(folder):
+    """A project with one labelled image, of which samples can be drawn."""
+    project = make_project(folder, labelled=0)
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(picture).save(folder / "images" / "a.png")
+    frame = FrameLabels.of(64, 64, [LabelObject(1, shapely.box(10, 10, 40, 40), "cell")])
+    write_frame(project.labels_path("a.png", "image"), frame)
+    return project
+
+
+async def test_samples_are_drawn_with_the_settings_of_the_form_and_anew_after_a_change(tmp_path, project) -> None:
+    noisy = noisy_project(tmp_path / "noisy")
+    app = MiaApp(noisy.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        screen.field("patch_size").control.value = "64"
+        pictures = []
+        for blur, said in (("0", "off"), ("2.5", "2.5")):
+            screen.field("augment_blur").control.value = blur
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: isinstance(app.screen, AugmentationScreen))
+            await until(pilot, lambda: "samples/s" in screen_text(app) and has_picture(app), 120)
+            line = next(line for line in screen_text(app).splitlines() if "blur " in line)
+            assert line.split("blur", 1)[1].split()[0] == said
+            assert line.split("blur", 1)[1].split()[1].isdigit()
+            pictures.append((noisy.results_folder / "augmentation.png").read_bytes())
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is screen)
+        assert pictures[0] != pictures[1]
+    assert "torch" not in sys.modules
+
+
+def has_picture(app) -> bool:
+    return bool(set(screen_text(app)) & set("▀▄▌▐▘▝▖▗▚▞"))
+
+
+async def test_samples_with_a_wrong_setting_or_without_labels_are_not_drawn(tmp_path, project) -> None:
+    app = MiaApp(make_project(tmp_path / "empty", labelled=0).folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_form(pilot)
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert any("no labels yet" in n.message for n in app._notifications)
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_form(pilot)
+        await enter(pilot, "patch_size", "1", "0", "0")
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert app.screen is screen
+        assert "multiple of 32" in screen.field("patch_size").note
+        screen.field("patch_size").control.value = "64"
+        await pilot.press("ctrl+t")  # the images of these labels are not there
+        await until(pilot, lambda: "no labels" in screen_text(app), 60)
+        assert isinstance(app.screen, AugmentationScreen)
+
+
 # ---- many settings in groups -----------------------------------------------------------------------------------------
 
 
@@ -186,6 +289,7 @@ class ManySettings(BaseModel):
 def many(project, monkeypatch):
     monkeypatch.setattr(training, "TrainConfig", ManySettings)
     monkeypatch.setattr(training, "make_config", lambda values: ManySettings(**values))
+    monkeypatch.setattr(training, "check_for_task", lambda *_: None)
     return project
 
 
