@@ -40,7 +40,7 @@ def validate(
             task.score(frame.name, task.chosen(found, decoding), truth, decoding, class_count)
             for frame, (found, truth) in zip(frames, candidates, strict=True)
         ]
-    return task.summarize(scores), losses / max(weights, 1.0), decoding
+    return task.summarize(scores, 1 / config.downscale), losses / max(weights, 1.0), decoding
 
 
 def evaluate_project(

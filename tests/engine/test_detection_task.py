@@ -80,7 +80,9 @@ def test_the_threshold_is_chosen_by_the_validation() -> None:
     tuned = TASK.tune(start, [(candidates, truth)])
     assert 0.5 < tuned.threshold < 0.75
     found = TASK.decode(quantize(heat), tuned)
-    assert TASK.summarize([TASK.score("x", found, truth, tuned, 1)])["f1"] == 1
+    scores = [TASK.score("x", found, truth, tuned, 1)]
+    assert TASK.summarize(scores)["f1"] == 1
+    assert TASK.summarize(scores, 2.0)["localization"] == 2 * TASK.summarize(scores)["localization"]
     np.testing.assert_array_equal(TASK.chosen(candidates, tuned).positions, found.positions)
 
 

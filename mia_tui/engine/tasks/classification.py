@@ -132,7 +132,7 @@ class ClassificationTask(Task):
     ) -> ImageScore:
         return ImageScore(name, int(truth.classes[0]) - 1, found)
 
-    def summarize(self, scores: Sequence[ImageScore]) -> dict[str, float]:
+    def summarize(self, scores: Sequence[ImageScore], pixel: float = 1.0) -> dict[str, float]:
         """Macro F1, accuracy, balanced accuracy, and the area under the ROC curve where there is one."""
         report = self.report(scores, [str(number) for number in range(len(scores[0].probabilities))])
         named = {name: report["totals"][name] for name in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc")}

@@ -168,12 +168,13 @@ class DetectionTask(Task):
             truth.points, true_names, found.positions, found_names, decoding.radius, area=truth.known
         ))  # fmt: skip
 
-    def summarize(self, scores: Sequence[PointScore]) -> dict[str, float]:
+    def summarize(self, scores: Sequence[PointScore], pixel: float = 1.0) -> dict[str, float]:
         """F1, precision, recall at the radius; localisation error in pixels; mean absolute error of the count."""
         total = pool(score.matching.right_class for score in scores)
         values = {
             "f1": total.f1, "precision": total.precision, "recall": total.recall,
-            "localization": total.mean_distance, "count_mae": total.count_mae,
+            "localization": None if total.mean_distance is None else total.mean_distance * pixel,
+            "count_mae": total.count_mae,
         }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 

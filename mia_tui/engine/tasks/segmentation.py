@@ -229,7 +229,7 @@ class SegmentationTask(Task):
             ),
         )  # fmt: skip
 
-    def summarize(self, scores: Sequence[FrameScore]) -> dict[str, float]:
+    def summarize(self, scores: Sequence[FrameScore], pixel: float = 1.0) -> dict[str, float]:
         """AP averaged over IoU 0.5 to 0.9, AP and F1 at 0.5, panoptic quality; pooled over the objects."""
         pooled = [pool(m) for m in zip(*(s.matchings for s in scores), strict=True)]
         return {

@@ -173,8 +173,9 @@ class Task(ABC):
         """The score of one frame; only the annotated area counts."""
 
     @abstractmethod
-    def summarize(self, scores: Sequence[Any]) -> dict[str, float]:
-        """The few numbers that a training shows and keeps, `headline` first."""
+    def summarize(self, scores: Sequence[Any], pixel: float = 1.0) -> dict[str, float]:
+        """The few numbers that a training shows and keeps, `headline` first; lengths in pixels of the image, `pixel` of
+        which are one of the scored frame."""
 
     @abstractmethod
     def report(self, scores: Sequence[Any], classes: Sequence[str]) -> dict[str, Any]:
