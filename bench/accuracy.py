@@ -88,12 +88,12 @@ def counting(folder: Path) -> None:
     from mia_tui.simulate.counting import write_counting_set
 
     made = folder / "made"
-    table = write_counting_set(made, count=200, seed=0)
+    write_counting_set(made, count=200, seed=0)
     images = sorted(made.rglob("*.png"))
     held = {image.name for image in images[1::2]}
     for image in images:
         link(image, folder / ("test" if image.name in held else "train") / "images" / image.name)
-    with open(table) as lines:
+    with open(made / "points.csv") as lines:
         rows = [(Path(row["image"]).name, float(row["y"]), float(row["x"]), "cell") for row in csv.DictReader(lines)]
     _split_points(rows, held, folder)
 
@@ -194,14 +194,16 @@ def score_points(folder: Path, found: str) -> dict[str, float]:
     pooled = mia("score", found, "test/labels.csv", "--metric", "points", "--radius", "6", at=folder)["pooled"]
     return {
         key: float(pooled[key])
-        for key in ("f1", "precision", "recall", "localization", "count_mae", "relative_count_mae")
+        for key in ("f1", "precision", "recall", "mean_distance", "count_mae", "relative_count_error")
         if pooled.get(key) is not None
     }
 
 
 def score_classes(folder: Path, found: str) -> dict[str, float]:
     scored = mia("score", f"{found}/classes.csv", "test/labels.csv", "--metric", "classes", at=folder)
-    return {key: float(scored[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy", "auc") if scored.get(key)}
+    return {
+        key: float(scored[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc") if scored.get(key)
+    }
 
 
 SCORES = {"segmentation": score_masks, "detection": score_points, "classification": score_classes}

@@ -55,7 +55,7 @@ def make_job(folder: Path, device: str, **changes: object) -> Job:
     import_masks(project, folder / "images" / "train_masks", kind="instance")
     config = make_config({
         "encoder": "resnet18", "decoder_channels": [256, 128, 64, 32, 16], "patch_size": 256, "batch_size": 8,
-        "device": device, "steps_per_epoch": 1000, **changes,
+        "device": device, "steps_per_epoch": 1000, "threads": 1, **changes,
     })  # fmt: skip
     return Job(project, config, RunFolder.create(project.runs_folder, "bench", {}), "bench", Silent())
 
@@ -206,7 +206,7 @@ def naive_samples(images: list[Path], masks: Path) -> Callable[[int], Any]:
         A.RandomCrop(256, 256), A.D4(p=1.0),
         A.Affine(scale=(0.7, 1.4), rotate=(-180, 180), shear=(-8, 8), border_mode=cv2.BORDER_REFLECT_101, p=0.7),
         A.ElasticTransform(alpha=30, sigma=6, p=0.3), A.RandomBrightnessContrast(p=0.6), A.RandomGamma(p=0.5),
-        A.GaussNoise(p=0.3), ToTensorV2(),
+        A.GaussNoise(std_range=(0.005, 0.05), per_channel=True, p=0.3), ToTensorV2(),
     ])  # fmt: skip
     truths = {path.stem: path for path in masks.iterdir()}
 
@@ -214,9 +214,9 @@ def naive_samples(images: list[Path], masks: Path) -> Callable[[int], Any]:
         path = images[index % len(images)]
         image = np.squeeze(tifffile.imread(path)).astype(np.float32)
         low, high = np.percentile(image, (1, 99.8))
-        image = np.clip((image - low) / (high - low), 0, 1)
+        image = np.clip((image - low) / (high - low), 0, 1).astype(np.float32)
         mask = np.squeeze(tifffile.imread(truths[path.stem])).astype(np.int32)
-        return change(image=image, mask=mask)
+        return change(image=image[..., None], mask=mask)
 
     return sample
 

@@ -22,18 +22,24 @@ def validate(
     The metrics are those with the chosen thresholds.
     """
     task, decoding = predictor.task, predictor.card.decoding
-    answers: list[tuple[Any, Annotation]] = []
+    scores: list[Any] = []
+    candidates: list[tuple[Any, Annotation]] = []
     losses = weights = 0.0
     for frame in frames:
         maps, _ = predictor.maps(frame.plane, frame.limits)
         loss, weight = task.map_loss(maps, frame.annotation, config, class_count)
         losses, weights = losses + loss, weights + weight
-        answers.append((maps, frame.annotation))
-    decoding = task.tune(decoding, answers, class_count)
-    scores = [
-        task.score(frame.name, task.decode(maps, decoding), truth, decoding, class_count)
-        for frame, (maps, truth) in zip(frames, answers, strict=True)
-    ]
+        if task.tunes:
+            candidates.append((task.candidates(maps, decoding), frame.annotation))
+        else:  # scored at once: the maps of all frames need not fit into memory
+            found = task.decode(maps, decoding)
+            scores.append(task.score(frame.name, found, frame.annotation, decoding, class_count))
+    if task.tunes:
+        decoding = task.tune(decoding, candidates)
+        scores = [
+            task.score(frame.name, task.chosen(found, decoding), truth, decoding, class_count)
+            for frame, (found, truth) in zip(frames, candidates, strict=True)
+        ]
     return task.summarize(scores), losses / max(weights, 1.0), decoding
 
 

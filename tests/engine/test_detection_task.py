@@ -75,10 +75,13 @@ def test_the_threshold_is_chosen_by_the_validation() -> None:
     truth = Annotation(np.ones(2, np.uint8), points=np.array([[10, 10], [30, 40]], np.float32))
     heat = np.maximum(_peak(48, 64, 10, 10) * 0.9, _peak(48, 64, 30, 40) * 0.75)
     heat = np.maximum(heat, _peak(48, 64, 40, 10) * 0.5)  # a false one
-    tuned = TASK.tune(PointDecoding(0.1, 2.0, 3.0), [(quantize(heat), truth)], 1)
+    start = PointDecoding(0.1, 2.0, 3.0)
+    candidates = TASK.candidates(quantize(heat), start)
+    tuned = TASK.tune(start, [(candidates, truth)])
     assert 0.5 < tuned.threshold < 0.75
     found = TASK.decode(quantize(heat), tuned)
     assert TASK.summarize([TASK.score("x", found, truth, tuned, 1)])["f1"] == 1
+    np.testing.assert_array_equal(TASK.chosen(candidates, tuned).positions, found.positions)
 
 
 def test_only_what_is_annotated_counts() -> None:

@@ -50,6 +50,7 @@ class DetectionTask(Task):
     name = "detection"
     dense = True
     headline = "f1"
+    tunes = True
 
     # ---- before training
 
@@ -179,16 +180,18 @@ class DetectionTask(Task):
     def report(self, scores: Sequence[PointScore], classes: Sequence[str]) -> dict[str, Any]:
         return point_report({score.name: _named(score.matching, classes) for score in scores})
 
-    def tune(
-        self, decoding: PointDecoding, validated: Sequence[tuple[Maps, Annotation]], class_count: int
-    ) -> PointDecoding:
+    def candidates(self, maps: Maps, decoding: PointDecoding) -> Points:
+        return self.decode(maps, replace(decoding, threshold=THRESHOLDS[0]))
+
+    def chosen(self, candidates: Points, decoding: PointDecoding) -> Points:
+        return candidates.above(decoding.threshold)
+
+    def tune(self, decoding: PointDecoding, validated: Sequence[tuple[Points, Annotation]]) -> PointDecoding:
         """The threshold with the best F1; of several the middle one."""
-        low = replace(decoding, threshold=THRESHOLDS[0])
-        frames = []
-        for maps, truth in validated:
-            found = self.decode(maps, low)
-            assert truth.points is not None
-            frames.append(ScoredPoints(truth.points, found.positions, found.scores, truth.known))
+        frames = [
+            ScoredPoints(np.asarray(truth.points), found.positions, found.scores, truth.known)
+            for found, truth in validated
+        ]
         return replace(decoding, threshold=best_threshold(frames, decoding.radius, THRESHOLDS)[0])
 
     # ---- pictures

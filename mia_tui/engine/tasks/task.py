@@ -62,6 +62,8 @@ class Task(ABC):
     """True: every pixel has an output, and images are tiled. False: a whole image has one."""
     headline: ClassVar[str]
     """The metric of `summarize` that chooses the best weights."""
+    tunes: ClassVar[bool] = False
+    """Whether a threshold is chosen on the validation frames."""
 
     # ---- before training
 
@@ -178,9 +180,17 @@ class Task(ABC):
     def report(self, scores: Sequence[Any], classes: Sequence[str]) -> dict[str, Any]:
         """All that is to be said about a model on many frames."""
 
-    def tune(self, decoding: Any, validated: Sequence[tuple[Maps, Annotation]], class_count: int) -> Any:
-        """A decoding whose thresholds suit the validation frames; the same one where there is nothing to choose."""
-        return decoding
+    def candidates(self, maps: Maps, decoding: Any) -> Any:
+        """With `tunes`: all that the loosest threshold finds in a frame."""
+        raise NotImplementedError
+
+    def chosen(self, candidates: Any, decoding: Any) -> Any:
+        """With `tunes`: the candidates that the decoding's threshold leaves."""
+        raise NotImplementedError
+
+    def tune(self, decoding: Any, validated: Sequence[tuple[Any, Annotation]]) -> Any:
+        """With `tunes`: the decoding whose threshold suits the candidates of the validation frames best."""
+        raise NotImplementedError
 
     # ---- pictures
 
