@@ -134,11 +134,11 @@ def resume(run: RunFolder, *, worker: Sequence[str] = WORKER, grace_s: float = G
     _launch_again(run, worker, grace_s)
 
 
-def _launch_again(run: RunFolder, worker: Sequence[str], grace_s: float) -> None:
+def _launch_again(run: RunFolder, worker: Sequence[str], grace_s: float, *, extends: bool = False) -> None:
     deadline = time.monotonic() + RELEASE_S
     while run.is_locked() and run.status().state in ENDED and time.monotonic() < deadline:
         time.sleep(POLL_S)  # it has written its end and is just leaving
-    launch(run, resume=True, worker=worker, grace_s=grace_s)
+    launch(run, resume=True, extends=extends, worker=worker, grace_s=grace_s)
 
 
 EXTENDING = ("epochs", "max_minutes", "stop_after")
@@ -170,7 +170,7 @@ def extend(
     if problem:
         raise MiaError(problem)
     write_json(run.path / "config.json", {**config, "train": {**config["train"], **changes}})
-    _launch_again(run, worker, grace_s)
+    _launch_again(run, worker, grace_s, extends=True)
 
 
 def remove(run: RunFolder) -> None:

@@ -26,6 +26,7 @@ def launch(
     *,
     device: str | None = None,
     resume: bool = False,
+    extends: bool = False,
     worker: Sequence[str] = WORKER,
     grace_s: float = GRACE_S,
     deadline_s: float = DEADLINE_S,
@@ -40,6 +41,8 @@ def launch(
         "auto", "cpu", "cuda" or "cuda:N"; by default what the run's `config.json` says, else "auto".
     resume : bool
         Go on with a run that ended before its time. False: only a run that was never started.
+    extends : bool
+        With `resume`: also with one that has finished, because it was given a later end.
     worker : sequence of str
         The command that does the work.
     grace_s : float
@@ -55,6 +58,7 @@ def launch(
     command += ["--ready-fd", str(writer), "--grace", str(grace_s)]
     command += ["--device", device] if device else []
     command += ["--resume"] if resume else []
+    command += ["--extends"] if extends else []
     try:
         with open(run.log, "ab") as log:
             supervisor = subprocess.Popen(

@@ -52,11 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--grace", type=float, required=True)
     parser.add_argument("--device")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--extends", action="store_true")
     options = parser.parse_args(arguments)
     run = RunFolder(Path(options.run))
     wake = Wake()
     try:
-        lock = claim(run, resume=options.resume)
+        lock = claim(run, resume=options.resume, extends=options.extends)
     except (MiaError, OSError) as error:
         _answer(options.ready_fd, {"error": str(error)})
         return 1
@@ -104,7 +105,7 @@ class Wake:
 # ---- taking up the run ----------------------------------------------------------------------------------------------
 
 
-def claim(run: RunFolder, *, resume: bool) -> int:
+def claim(run: RunFolder, *, resume: bool, extends: bool = False) -> int:
     """Take the run's lock and put the run into the queue: the lock's file descriptor.
 
     All is checked again under the lock: of several who start or resume the same run, one does.
@@ -121,7 +122,7 @@ def claim(run: RunFolder, *, resume: bool) -> int:
     if resume:
         if status.state not in ENDED:  # we hold the lock, so nobody works on it
             status = lost(run, status, "it was left alone")
-        problem = resume_problem(run, status)
+        problem = resume_problem(run, status, extends=extends)
         if problem:
             raise MiaError(problem)
         run.clear_stop()

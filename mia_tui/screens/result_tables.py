@@ -16,8 +16,8 @@ SCORES = {
 }  # fmt: skip
 """Column of the table of scores of objects -> metric of `analysis.matching`."""
 POINT_SCORES = {
-    "f1": "f1", "precision": "precision", "recall": "recall", "error_px": "mean_distance", "found": "tp",
-    "false": "fp", "missed": "fn", "count_mae": "count_mae", "count_error": "relative_count_error",
+    "f1": "f1", "precision": "precision", "recall": "recall", "error_px": "mean_distance", "count_mae": "count_mae",
+    "count_error": "relative_count_error", "found": "tp", "false": "fp", "missed": "fn",
 }  # fmt: skip
 """Column of the table of scores of points -> metric of `analysis.points`."""
 CLASS_SCORES = {
@@ -77,7 +77,7 @@ def score_note(answer: dict[str, Any]) -> str:
     if answer["metric"] == "points":
         return f"paired within {answer['radius']:g} px"
     if answer["metric"] == "image_classes":
-        named = (("accuracy", "accuracy"), ("balanced", "balanced_accuracy"), ("macro F1", "macro_f1"))
+        named = (("accuracy", "accuracy"), ("macro F1", "macro_f1"), ("balanced", "balanced_accuracy"))
         found = ((name, answer["totals"][key]) for name, key in named)
         return "  ".join(f"{name} {value:.3f}" for name, value in found if value is not None)
     return ""

@@ -46,7 +46,7 @@ class TrainingScreen(MiaScreen):
     AUTO_FOCUS = "#field-epochs Input"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("start", "ctrl+s", "Start", "Training", show=True),
-        Action("fold", "ctrl+o", "More settings", "Training", show=True),
+        Action("fold", "ctrl+o", "More", "Training", show=True, more="Show or fold the other settings"),
         Action("find", "slash,ctrl+f", "Find", "Training", show=True, more="Find a setting by its name or help text"),
         Action(
             "samples", "ctrl+t", "Samples", "Training", show=True, more="Show augmented samples, and what they cost"

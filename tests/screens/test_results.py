@@ -242,7 +242,8 @@ def test_scores_of_image_classes_become_a_row_per_class_with_the_confusion_matri
     assert [table[f"as {name}"].to_pylist() for name in ("cat", "dog", "owl")] == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
     assert table["precision"].to_pylist() == [1, 0.5, None]
     assert table["images"].to_pylist() == [3, 1, 0]
-    assert score_note(answer).startswith("accuracy 0.750  balanced 0.833")
+    assert score_note(answer).startswith("accuracy 0.750  macro F1 0.733")
+    assert score_note(answer).endswith("balanced 0.833")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
