@@ -36,9 +36,9 @@ def start_training(project: Project, name: str | None, settings: Sequence[str], 
 
 def _settings_for(project: Project, settings: Sequence[str], file: Path | None) -> "TrainConfig":
     """The settings of a training, checked for the task of the project."""
-    from mia_tui.engine.config import check_for_task, parse_settings
+    from mia_tui.engine.config import check_for_task, parse_settings, with_whole_paths
 
-    config = parse_settings(list(settings), _read_settings(file) if file else {})
+    config = with_whole_paths(parse_settings(list(settings), _read_settings(file) if file else {}))
     check_for_task(config, project.task, len(project.classes))
     return config
 

@@ -2,6 +2,7 @@
 
 import typing
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,15 @@ from mia_tui.engine.optimizer_names import DEFAULT_DECAYS, DEFAULT_RATES
 from mia_tui.engine.options import CLASSIFICATION, DETECTION, SEGMENTATION, PredictConfig, TrainConfig
 from mia_tui.errors import MiaError
 
-__all__ = ["PredictConfig", "TrainConfig", "check_for_task", "make_config", "parse_settings", "parse_value"]
+__all__ = [
+    "PredictConfig",
+    "TrainConfig",
+    "check_for_task",
+    "make_config",
+    "parse_settings",
+    "parse_value",
+    "with_whole_paths",
+]
 
 MOST_CLASSES = 250
 """Targets are bytes: background, the classes, a border, and 255 for pixels that do not count."""
@@ -83,6 +92,19 @@ def parse_value(text: str, key: str) -> Any:
     if any(typing.get_origin(kind) is list for kind in kinds):
         return [part.strip() for part in text.split(",")]
     return text
+
+
+def with_whole_paths(config: TrainConfig) -> TrainConfig:
+    """Relative paths as seen from the present folder made absolute: the training runs in another one."""
+    changes: dict[str, Any] = {}
+    if config.encoder_weights and Path(config.encoder_weights).expanduser().exists():
+        changes["encoder_weights"] = str(Path(config.encoder_weights).expanduser().resolve())
+    if config.validation_images:
+        changes["validation_images"] = [
+            f"@{Path(text[1:]).expanduser().resolve()}" if text.startswith("@") else text
+            for text in config.validation_images
+        ]
+    return config.model_copy(update=changes)
 
 
 # ---- what depends on the task ---------------------------------------------------------------------------------------

@@ -170,7 +170,12 @@ def extend(
     if problem:
         raise MiaError(problem)
     write_json(run.path / "config.json", {**config, "train": {**config["train"], **changes}})
-    _launch_again(run, worker, grace_s, extends=True)
+    try:
+        _launch_again(run, worker, grace_s, extends=True)
+    except MiaError:
+        if current_status(run).state in ENDED:  # nobody took it up: it stays what it was
+            write_json(run.path / "config.json", config)
+        raise
 
 
 def remove(run: RunFolder) -> None:

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from mia_tui.engine.config import TrainConfig, check_for_task, make_config, parse_value
+from mia_tui.engine.config import TrainConfig, check_for_task, make_config, parse_value, with_whole_paths
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
 from mia_tui.keymap import Action
@@ -269,7 +269,7 @@ class TrainingScreen(MiaScreen):
             return
         texts = self._texts()
         name = texts.pop("name")
-        settings = make_config(parse(texts))
+        settings = with_whole_paths(make_config(parse(texts)))
         config = {"kind": "train", "device": settings.device, "train": settings.model_dump()}
         run = await asyncio.to_thread(control.start, project, config, name)
         self.field("name").control.value = new_run_name("model")

@@ -4,7 +4,14 @@ from typing import get_args
 
 import pytest
 
-from mia_tui.engine.config import TrainConfig, check_for_task, make_config, parse_settings, strengths_of
+from mia_tui.engine.config import (
+    TrainConfig,
+    check_for_task,
+    make_config,
+    parse_settings,
+    strengths_of,
+    with_whole_paths,
+)
 from mia_tui.errors import MiaError
 
 
@@ -86,3 +93,13 @@ def test_switches_replace_those_of_the_preset() -> None:
     assert changed.blur == pytest.approx(plain.blur / 2)
     nothing = strengths_of(make_config({"augmentation": "none"}))
     assert all(value == 0 for value in vars(nothing).values())
+
+
+def test_files_are_those_of_the_folder_where_one_stands(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.safetensors").touch()
+    wish = {"encoder_weights": "weights.safetensors", "validation_images": ["a", "@held.txt"]}
+    config = with_whole_paths(make_config(wish))
+    assert config.encoder_weights == str(tmp_path / "weights.safetensors")
+    assert config.validation_images == ["a", f"@{tmp_path / 'held.txt'}"]
+    assert with_whole_paths(make_config({"encoder_weights": "imagenet"})).encoder_weights == "imagenet"

@@ -191,6 +191,21 @@ def test_stop_lets_the_worker_save_and_resume_goes_on(jobs):
         control.resume(run, worker=jobs.worker("finish"))
 
 
+def test_a_finished_training_is_extended_and_nothing_else_of_it_changes(jobs):
+    run = jobs.start("finish")
+    jobs.go(run)
+    ended(jobs, run)
+    with pytest.raises(MiaError, match="has finished"):
+        jobs.resume(run)
+    with pytest.raises(MiaError, match="only epochs, max_minutes, stop_after can change, not batch_size"):
+        control.extend(run, {"batch_size": 3})
+    before = run.config()
+    control.extend(run, {"epochs": 99}, worker=jobs.worker("finish"))
+    ended(jobs, run)
+    assert len((run.path / "starts").read_text().splitlines()) == 2
+    assert run.config() == {**before, "train": {**before["train"], "epochs": 99}}
+
+
 def test_the_stop_file_alone_is_enough(jobs):
     run = jobs.running()
     run.request_stop()
