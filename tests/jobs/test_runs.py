@@ -196,7 +196,7 @@ def test_a_finished_training_is_extended_and_nothing_else_of_it_changes(jobs):
     jobs.go(run)
     ended(jobs, run)
     with pytest.raises(MiaError, match="has finished"):
-        jobs.resume(run)
+        control.resume(run)
     with pytest.raises(MiaError, match="only epochs, max_minutes, stop_after can change, not batch_size"):
         control.extend(run, {"batch_size": 3})
     before = run.config()
