@@ -60,6 +60,7 @@ class TrainingScreen(MiaScreen):
     TrainingScreen FormScroll { padding: 1 2 0 2; }
     TrainingScreen #summary { color: $text-muted; margin-bottom: 1; }
     TrainingScreen #fold { color: $text-muted; margin: 1 0; }
+    TrainingScreen Field .label { width: 22; }
     TrainingScreen .group { height: auto; margin-bottom: 1; }
     TrainingScreen .heading { color: $accent; text-style: bold; }
     TrainingScreen #find { height: 1; padding: 0 1; background: $panel; margin: 0 1; }

@@ -71,9 +71,9 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def is_bold(self, text: str) -> bool:
-        """Whether a line begins with this text, in bold."""
+        """Whether a line begins with this text and a gap, in bold."""
         for number, line in enumerate(self.screen.display):
-            if line.lstrip().startswith(text):
+            if line.lstrip().startswith(f"{text}  "):
                 return bool(self.screen.buffer[number][len(line) - len(line.lstrip())].bold)
         return False
 

@@ -88,7 +88,8 @@ def browse(terminal, project) -> None:
 
 def fill_form(terminal) -> None:
     """Set every field of `SETTINGS`, going down from the first field."""
-    names = ["name", *setting_names(basic=True), *setting_names(basic=False)]
+    task = "segmentation"
+    names = ["name", *setting_names(basic=True, task=task), *setting_names(basic=False, task=task)]
     labels = ["Name of the model", *(name.replace("_", " ").capitalize() for name in names[1:])]
     terminal.press("ctrl+o")
     terminal.see("Decoder channels")
