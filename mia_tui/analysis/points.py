@@ -16,6 +16,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
+SLACK = 0.005
+"""F1 scores this near are taken for equal when a threshold is chosen."""
+
 RADIUS = 6.0
 """Pixels within which a found point may be a true one, when nothing else is said."""
 
@@ -263,9 +266,11 @@ class ScoredPoints:
 def best_threshold(
     frames: Sequence[ScoredPoints], radius: float, thresholds: Sequence[float]
 ) -> tuple[float, PointMatching]:
-    """The threshold of the score with the highest pooled F1, and the matching there.
+    """The threshold of the score that finds and counts best, and the matching there.
 
-    Of thresholds with the same F1 the middle one is taken: it is the farthest from where the score drops.
+    The pooled F1 decides. It is flat at its top, where numbers of false and of missed points change places: among the
+    thresholds within `SLACK` of the highest F1 the one that counts best is taken, and of several the middle one, which
+    is the farthest from where the scores drop.
 
     Parameters
     ----------
@@ -279,7 +284,9 @@ def best_threshold(
         for t in thresholds
     ]
     best = max(total.f1 for total in totals)
-    ties = [i for i, total in enumerate(totals) if total.f1 == best]
+    good = [i for i, total in enumerate(totals) if total.f1 >= best - SLACK]
+    error = min(totals[i].count_error for i in good)
+    ties = [i for i in good if totals[i].count_error == error]
     chosen = ties[len(ties) // 2]
     return float(thresholds[chosen]), totals[chosen]
 

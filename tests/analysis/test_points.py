@@ -179,3 +179,18 @@ def test_the_threshold_with_the_best_f1_is_found():
     assert (there.tp, there.fp, there.fn) == (6, 0, 0)
     single = ScoredPoints(truth, found[:1], np.array([0.8], np.float32))
     assert best_threshold([single], 3, [0.8, 0.9])[0] == 0.8  # a score on the threshold counts, in single precision
+
+
+def test_among_thresholds_that_find_as_well_the_one_that_counts_right_is_chosen() -> None:
+    """1000 true points; from 0.5 down 20 hits and 19 false ones come in turns: F1 hardly moves, the count does."""
+    truth = np.column_stack([np.arange(1000) * 10.0, np.zeros(1000)])
+    hits, false = truth[:980], np.column_stack([np.arange(60) * 10.0, np.full(60, 500.0)])
+    found = np.concatenate([hits, false])
+    scores = np.concatenate([np.full(980, 0.9), np.linspace(0.8, 0.2, 60)]).astype(np.float32)
+    frame = ScoredPoints(truth, found, scores)
+    thresholds = [step / 100 for step in range(10, 91)]
+    f1_alone = max(thresholds, key=lambda t: match_points(truth, found[scores >= np.float32(t)], 3).f1)
+    chosen, there = best_threshold([frame], 3, thresholds)
+    assert there.count_error < match_points(truth, found[scores >= np.float32(f1_alone)], 3).count_error
+    assert there.f1 >= match_points(truth, found[scores >= np.float32(f1_alone)], 3).f1 - 0.005
+    assert chosen < f1_alone

@@ -21,7 +21,7 @@ from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.project import LabelClass
 from mia_tui.storage import write_bytes
 
-THRESHOLDS = tuple(step / 20 for step in range(2, 19))
+THRESHOLDS = tuple(step / 100 for step in range(10, 91))
 """Among these peak heights the validation chooses."""
 
 PIXEL_CENTRE = 0.5
@@ -188,7 +188,7 @@ class DetectionTask(Task):
         return candidates.above(decoding.threshold)
 
     def tune(self, decoding: PointDecoding, validated: Sequence[tuple[Points, Annotation]]) -> PointDecoding:
-        """The threshold with the best F1; of several the middle one."""
+        """That of `analysis.points.best_threshold`."""
         frames = [
             ScoredPoints(np.asarray(truth.points), found.positions, found.scores, truth.known)
             for found, truth in validated
