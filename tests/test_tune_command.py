@@ -60,7 +60,7 @@ def test_two_real_trainings(project):
 
 def test_what_is_wrong_is_said_before_anything_starts(project):
     for arguments, message in (
-        (["--search", "learning_rate=1:2"], "learning_rate=2.0 cannot be"),
+        (["--search", "learning_rate=1:20"], "learning_rate=20.0 cannot be"),
         (["--set", "validation=0"], "validation images"),
         (["--show"], "--name"),
         (["--show", "--name", "x"], "no search 'x'"),

@@ -149,8 +149,8 @@ async def test_without_colour_labels_hints_and_the_chosen_object_are_seen(outlin
     app = MiaApp(outlines.folder)
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await label(pilot, key="a.tif", model="net")
+        await until(pilot, lambda: all(corner in screen_text(app) for corner in "┌┐└┘"))
         before = screen_text(app)
-        assert all(corner in before for corner in "┌┐└┘")
         await pilot.press("apostrophe")
         await settled(pilot, screen)
         letters = [hint.letters for hint in screen._desk.sketch().hints]
