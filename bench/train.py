@@ -145,7 +145,7 @@ def lightning_step(job: Job, material: Material, learner: Learner) -> float | No
             return task.loss(self.model(image).float(), batch, config, None)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.AdamW(self.parameters(), fused=True)
+            return torch.optim.AdamW(self.parameters())  # Lightning clips no gradients of fused optimisers
 
     class Times(lightning.Callback):
         def __init__(self) -> None:

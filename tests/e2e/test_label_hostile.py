@@ -44,7 +44,7 @@ def test_each_trouble_is_said_and_the_other_images_go_on(tmp_path) -> None:
     project = make_project(tmp_path)
     damage(project)
     before = {name: project.labels_path(name, "image").read_bytes() for name in NAMES}
-    with Terminal(project.folder, "--graphics", "cells", columns=120, lines=30) as terminal:
+    with Terminal(project.folder, "--graphics", "cells", columns=240, lines=60) as terminal:  # beside its messages
         terminal.see(r"a\.tif +64 x 64")
         terminal.press("g", "l")
         terminal.see(r"a\.tif/image\.geojson|Restore it from a backup")
