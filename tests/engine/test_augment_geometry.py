@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.ndimage import binary_dilation, map_coordinates
@@ -82,6 +82,7 @@ def test_points_lie_where_the_image_shows_their_place(strengths, seed, shape):
 
 
 @settings(max_examples=60, deadline=None)
+@example(Strengths(scale=0.6), 114093, (64, 64), 1)
 @given(st.sampled_from([*GEOMETRIC.values(), *PRESETS.values()]), seeds, shapes, st.sampled_from([1, 2, 3, 5]))
 def test_drawn_discs_stay_on_their_discs(strengths, seed, shape, channels):
     strengths = replace(strengths, noise=0, shot=0, brightness=0, contrast=0, gamma=0, channel=0, stain=0, blur=0)
@@ -102,7 +103,10 @@ def test_drawn_discs_stay_on_their_discs(strengths, seed, shape, channels):
     bright = out.image.min(axis=2) > 0.5
     for i in range(channels):
         np.testing.assert_array_equal(out.image[..., i] > 0.5, bright)
-    edge = binary_dilation(out.labels > 0) & binary_dilation(out.labels == 0)
+    # On the rim of a disc the bilinear mean and the nearest pixel may differ; a disc may also begin just outside.
+    around = np.ones((3, 3), bool)
+    edge = binary_dilation(out.labels > 0, around) & binary_dilation(out.labels == 0, around)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
     agree = (bright == (out.labels > 0)) | edge | ~out.known
     assert agree.all()
 
