@@ -15,20 +15,17 @@ from mia_tui.engine.memory import fit_batch_size, peak_of
 def choose_batch_size(learner: Learner, material: Material, config: TrainConfig, class_count: int) -> int:
     """The largest batch whose step fits; the learner is left as it was."""
     before = copy.deepcopy(learner.state())
-    probe = copy.copy(learner)
-    probe.config = config
-
     item = patches_of(material, config, class_count, 1)[0]
 
     def measure(size: int) -> float:
         batch = torch.utils.data.default_collate([item] * size)
-        return peak_of(lambda: step(probe, [batch], rate_of(config), 0), learner.device)
+        return peak_of(lambda: step(learner, [batch], rate_of(config), 0), learner.device)
 
     try:
         return fit_batch_size(measure, available(learner.device))
     finally:
         learner.load(before)
-        learner.losses = probe.losses = 0.0
+        learner.losses = 0.0
         learner.optimizer.zero_grad(set_to_none=True)
 
 

@@ -77,9 +77,10 @@ def load_frames(
             annotation = annotate(task, labels, inputs.size(labels.height, labels.width), project.classes)
             if annotation is None:
                 continue
-            plane = cache.read(image, ref, frame, inputs)
-        if not task.dense:
-            plane = fit(plane, config.image_size)
+            if task.dense:
+                plane = cache.read(image, ref, frame, inputs)
+            else:  # only the small picture is kept
+                plane = cache.keep(fit(inputs.read(image, frame, ref.key), config.image_size))
         if annotation.labels is not None:
             annotation = replace(annotation, labels=cache.keep(annotation.labels))
         loaded.append(TrainingFrame(ref.key, frame, plane, np.empty((0, 2), np.float32), annotation))

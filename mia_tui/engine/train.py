@@ -127,7 +127,6 @@ def begin(job: Job, material: Material, clock: Clock) -> tuple[Learner, Progress
     size = config.batch_size or progress.batch_size or choose_batch_size(learner, material, config, job.class_count)
     progress.batch_size = size
     job = replace(job, config=config.model_copy(update={"batch_size": size}))
-    learner.config = job.config
     if material.class_weights is not None:
         learner.class_weights = torch.tensor(material.class_weights, device=learner.device)
     if saved is not None:

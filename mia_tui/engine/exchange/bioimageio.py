@@ -281,7 +281,7 @@ def _readme(source: Source) -> str:
         f"- {key}: {value}" for key, value in card.metrics.items() if not isinstance(value, dict | list)
     )
     size = f"{card.pixel_size:g} µm" if card.pixel_size else "not recorded"
-    side = getattr(card, "image_size", None)
+    side = card.image_size
     sizes = (
         f"Images are fitted to {side} x {side} px." if side
         else f"Sides are multiples of {SIZE_MULTIPLE} px, at least {example_input(card)[2]}; larger images are tiled."

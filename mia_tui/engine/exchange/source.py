@@ -34,5 +34,5 @@ def example_input(card: ModelCard) -> tuple[int, int, int, int]:
     single pixel, which would be taken for one, too.
     """
     side = max(64, card.tiling.least)
-    whole = getattr(card, "image_size", None)
+    whole = card.image_size
     return 2, card.network.in_channels, *((tile_side(card),) * 2 if whole else (side, side))

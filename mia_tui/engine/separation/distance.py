@@ -5,7 +5,7 @@ object (Naylor et al. 2019, IEEE TMI, regress the distance itself; divided by it
 large objects, so that one threshold suits both).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -36,9 +36,6 @@ class Options:
     valley: float = 0.3
     smooth: float = 1.0
     min_size: int = 10
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def target(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:

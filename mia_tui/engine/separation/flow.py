@@ -6,7 +6,7 @@ to another one, and from there on pointers are followed (`JUMPS` times, each dou
 hundreds of steps. Where many walks end there is an object: the peaks of the smoothed histogram of the ends.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -61,9 +61,6 @@ class Options:
     spread: float = 1.0
     valley: float = 0.5
     min_size: int = 10
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def target(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
