@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from mia_tui.engine.separation.basins import blocks
+from mia_tui.engine.separation.basins import blocks, merge
 
 THIN = 0.4
 """The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
@@ -152,36 +152,11 @@ def _depths(inside: NDArray[np.uint8], options: Options) -> tuple[NDArray[np.flo
 
 
 def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: float) -> NDArray[np.int32]:
-    """Join neighbouring basins unless they are waisted; the highest passes are looked at first."""
+    """Join neighbouring basins unless they are waisted; an object keeps the number of its first seed."""
     peak = np.zeros(int(basins.max()) + 1, np.float32)
-    np.maximum.at(peak, basins[depth > 0], depth[depth > 0])
-    root = list(range(len(peak)))
-
-    def find(i: int) -> int:
-        while root[i] != i:
-            i = root[i]
-        return i
-
-    for height, one, two in sorted(_passes(basins, depth), reverse=True):
-        a, b = find(one), find(two)
-        low, high = (a, b) if peak[a] < peak[b] else (b, a)
-        if a != b and peak[low] - height < max(MIN_WAIST, waist * float(peak[low])):
-            root[low] = high
-    joined: NDArray[np.int32] = np.array([find(i) for i in range(len(peak))], np.int32)[basins]
+    inside = np.where(depth > 0, basins, 0)  # basins that only meet in the border are not joined
+    np.maximum.at(peak, inside, depth)
+    objects = merge(inside, depth, peak, absolute=MIN_WAIST, relative=waist)
+    first = np.unique(objects, return_index=True)[1].astype(np.int32)
+    joined: NDArray[np.int32] = first[objects][basins]
     return joined
-
-
-def _passes(basins: NDArray[np.int32], depth: NDArray[np.float32]) -> list[tuple[float, int, int]]:
-    """(height, basin, basin) of the highest pass between each two basins that meet within an inside (height > 0)."""
-    pairs, heights = [], []
-    for low, high in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-                      ((slice(None, -1), slice(None)), (slice(1, None), slice(None)))):  # fmt: skip
-        a, b = basins[low], basins[high]
-        meet = (a != b) & (np.minimum(a, b) > 0)
-        pairs.append(np.sort(np.stack([a[meet], b[meet]]), axis=0))
-        heights.append(np.minimum(depth[low][meet], depth[high][meet]))
-    found, index = np.unique(np.concatenate(pairs, axis=1), axis=1, return_inverse=True)
-    best = np.zeros(found.shape[1], np.float32)
-    np.maximum.at(best, index.ravel(), np.concatenate(heights))
-    listed = zip(best.tolist(), found[0].tolist(), found[1].tolist(), strict=True)
-    return [(height, one, two) for height, one, two in listed if height > 0]
