@@ -12,7 +12,7 @@ from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.project import FILE_NAME, IMAGE_SUFFIXES, TASKS, Project, make_classes
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.form import Choice, Field, FormScroll, PathInput, focus_neighbour
+from mia_tui.widgets.form import Choice, Field, FormScroll, LineInput, PathInput, focus_neighbour
 
 _COUNT_UP_TO = 10_000
 """Images counted for the hint under a folder; past this the hint says "more than"."""
@@ -53,7 +53,7 @@ class NewProjectScreen(MiaScreen):
             )
             yield Field("predict", "Images to predict", PathInput(), stacked=True, hint="may stay empty")
             yield Field("task", "Task", Choice(TASKS, TASKS[0]), stacked=True)
-            yield Field("classes", "Classes", Input("cell", compact=True), stacked=True, hint="separated by commas")
+            yield Field("classes", "Classes", LineInput("cell", compact=True), stacked=True, hint="separated by commas")
 
     def field(self, name: str) -> Field:
         """The field `name`: folder, images, predict, task or classes."""

@@ -4,8 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from textual.widgets import Input
-
 from mia_tui.engine.config import make_config
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
@@ -14,7 +12,7 @@ from mia_tui.keymap import Action
 from mia_tui.project import Project
 from mia_tui.runfolder import ENDED, RunFolder, Status
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.form import PromptScreen
+from mia_tui.widgets.form import LineInput, PromptScreen
 
 STOP = Action("stop", "s", "Stop", "Run", show=True)
 RESUME = Action("resume", "R", "Resume", "Run", show=True)
@@ -92,7 +90,7 @@ async def _extend(screen: MiaScreen, run: RunFolder) -> None:
         given = int(train.get("epochs", 0))
         bounds = [f"{name} {train[name]}" for name in ("max_minutes", "stop_after") if train.get(name)]
         hint = f"more than {given}" + (f"; it may end before: {', '.join(bounds)}" if bounds else "")
-        field = Input(str(2 * given), compact=True)
+        field = LineInput(str(2 * given), compact=True)
         prompt = PromptScreen(
             f"Extend {run.id}", "Epochs in all", field, hint=hint, check=lambda text: _extension_problem(text, given)
         )

@@ -23,7 +23,7 @@ from mia_tui.screens.augmentation import AugmentationScreen
 from mia_tui.screens.run_actions import need_project
 from mia_tui.screens.training_fields import Setting, field_of, settings_of, to_text
 from mia_tui.widgets.actions import MiaScreen
-from mia_tui.widgets.form import Field, FormScroll, focus_neighbour
+from mia_tui.widgets.form import Field, FormScroll, LineInput, focus_neighbour
 
 _FOLDED = "▸ {count} more settings: ^o shows them"
 _OPEN = "▾ more settings: ^o folds them"
@@ -84,7 +84,7 @@ class TrainingScreen(MiaScreen):
         self._settings = settings_of(TrainConfig, None if project is None else project.task)
         with FormScroll():
             yield Static(id="summary", markup=False)
-            yield Field("name", "Name of the model", Input(new_run_name("model"), compact=True))
+            yield Field("name", "Name of the model", LineInput(new_run_name("model"), compact=True))
             defaults = make_config({}).model_dump()
             for setting in self._settings:
                 if setting.basic:
@@ -94,7 +94,7 @@ class TrainingScreen(MiaScreen):
                 yield from self._groups(defaults)
         yield Static(id="problem", markup=False, classes="-hidden")
         yield Static(id="explain", markup=False)
-        yield Input(placeholder=FIND, id="find", classes="-hidden", compact=True)
+        yield LineInput(placeholder=FIND, id="find", classes="-hidden", compact=True)
 
     def _groups(self, defaults: dict[str, Any]) -> Iterator[Vertical]:
         """The settings of the folded part, each group under its heading."""

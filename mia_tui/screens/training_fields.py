@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 from textual.events import Key
-from textual.widgets import Input
 
-from mia_tui.widgets.form import Choice, Field
+from mia_tui.widgets.form import Choice, Field, LineInput
 
 GROUPS = (
     "Network", "Input", "Patches", "Target", "Loss", "Optimiser", "Schedule", "Validation", "Augmentation", "Machine",
@@ -80,10 +79,10 @@ def _options(annotation: Any, kinds: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(map(str, typing.get_args(fixed))) if typing.get_origin(fixed) is typing.Literal else ()
 
 
-class NumberInput(Input):
+class NumberInput(LineInput):
     """A line for numbers, in which `/` is no character but the key that searches."""
 
-    def on_key(self, event: Key) -> None:
+    async def on_key(self, event: Key) -> None:
         if event.key == "slash":
             event.prevent_default()
 
@@ -94,7 +93,7 @@ class NumberInput(Input):
 def field_of(setting: Setting, default: Any) -> Field:
     """The form field of a setting: a choice for a few fixed texts, else a line of text."""
     text = to_text(default)
-    kind = Input if setting.is_text else NumberInput
+    kind = LineInput if setting.is_text else NumberInput
     control = Choice(setting.options, text) if setting.options else kind(text, compact=True)
     return Field(setting.name, setting.label, control, hint=setting.description)
 

@@ -11,6 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from mia_tui.widgets.form import LineInput
+
 BOX_CSS = """
     {0} {{ align: center middle; }}
     {0} > Vertical {{
@@ -81,7 +83,7 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._title
-            yield Input(self._value, compact=True)
+            yield LineInput(self._value, compact=True)
             yield Static(Content(self._hint), classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

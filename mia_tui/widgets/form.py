@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, Key
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -54,7 +55,31 @@ class _PathSuggester(Suggester):
         return await asyncio.to_thread(complete_path, value, self._suffixes)
 
 
-class PathInput(Input):
+EDITING = {
+    key: binding.action
+    for binding in Input.BINDINGS
+    if isinstance(binding, Binding) and re.match("cursor_|delete_|home|end", binding.action)
+    for key in binding.key.split(",")
+}
+"""Keys that move in a line or delete from it -> their action."""
+
+
+class LineInput(Input):
+    """A line of text whose editing keys act in the order typed.
+
+    In Textual a key with an action travels up to the app before it acts, and a character that a slow line delivers
+    together with it is put in first: "1 2 backspace 9" gave 12.
+    """
+
+    async def on_key(self, event: Key) -> None:
+        action = EDITING.get(event.key)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(action)
+
+
+class PathInput(LineInput):
     """A path; what it could become is shown dimmed, tab takes it (and goes to the next field when there is none)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", show=False)]

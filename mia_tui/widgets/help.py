@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from mia_tui.keymap import Action, show_key
 from mia_tui.widgets.actions import PLACES
+from mia_tui.widgets.form import LineInput
 
 CLOSES = "enter does it   esc closes"
 
@@ -48,7 +49,7 @@ class HelpScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = f"Keys: {self._heading}" if self._heading else "Keys"
-            yield Input(placeholder="type to search", compact=True)
+            yield LineInput(placeholder="type to search", compact=True)
             yield OptionList()
             yield Static(CLOSES, classes="hint", markup=False)
 
