@@ -8,10 +8,15 @@ from pathlib import Path
 
 from mia_tui.errors import MiaError
 from mia_tui.formats.pairing import ImageNames, frame_named
-from mia_tui.formats.report import ExportReport, ImportReport, checked_file, exported_frames, exported_name, shown
-from mia_tui.imaging.image import open_ref
+from mia_tui.formats.report import (
+    ExportReport,
+    ImportReport,
+    checked_file,
+    exported_frames,
+    exported_name,
+    numbered_frames,
+)
 from mia_tui.labeling.image_class import Frame, classify_frames, frames_of, image_label
-from mia_tui.labeling.store import read_frame
 from mia_tui.project import ImageRef, Project
 from mia_tui.written_table import read_written, write_written
 
@@ -164,18 +169,10 @@ def export_classes(project: Project, dest: Path, *, source: str = "labels", spli
 
 
 def _rows(project: Project, key: str, frames: list[str], name: str, source: str) -> Iterator[list[object]]:
-    order = ["image"]
-    if frames != order:
-        with open_ref(project, project.image(key)) as image:
-            order = image.frames
-    for frame in frames:
-        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
-        item = image_label(shown(labels, source)) if labels is not None else None
-        if item is None:
-            continue
-        if frame not in order:
-            raise MiaError(f"the class of {frame} does not fit the image, which has {order[0]} to {order[-1]}.")
-        yield [name, order.index(frame), item.label_class, "" if item.score is None else item.score]
+    for number, labels in numbered_frames(project, key, frames, source):
+        item = image_label(labels)
+        if item is not None:
+            yield [name, number, item.label_class, "" if item.score is None else item.score]
 
 
 import_ = import_classes

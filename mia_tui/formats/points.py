@@ -12,10 +12,16 @@ import shapely
 from mia_tui.errors import MiaError
 from mia_tui.formats.gather import Found, check_inside
 from mia_tui.formats.pairing import ImageNames, frame_named, pair
-from mia_tui.formats.report import ExportReport, ImportReport, checked_file, exported_frames, exported_name, shown
+from mia_tui.formats.report import (
+    ExportReport,
+    ImportReport,
+    checked_file,
+    exported_frames,
+    exported_name,
+    numbered_frames,
+)
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.objects import LabelObject
-from mia_tui.labeling.store import read_frame
 from mia_tui.project import ImageRef, Project
 from mia_tui.written_table import WrittenTable, read_written, write_written
 
@@ -220,20 +226,11 @@ def export_points(project: Project, dest: Path, *, source: str = "labels", split
 
 
 def _rows(project: Project, key: str, frames: list[str], name: str, source: str) -> Iterator[list[object]]:
-    order = ["image"]
-    if frames != order:
-        with open_ref(project, project.image(key)) as image:
-            order = image.frames
-    for frame in frames:
-        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
-        if frame not in order:
-            raise MiaError(
-                f"the labels of {frame} do not fit the image, which has the frames {order[0]} to {order[-1]}."
-            )
-        for item in shown(labels, source).objects.values() if labels is not None else ():
+    for number, labels in numbered_frames(project, key, frames, source):
+        for item in labels.objects.values():
             center = item.geometry.centroid
             score = "" if item.score is None else item.score
-            yield [name, order.index(frame), center.y, center.x, item.label_class, score, item.id]
+            yield [name, number, center.y, center.x, item.label_class, score, item.id]
 
 
 import_ = import_points

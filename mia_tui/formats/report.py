@@ -1,11 +1,12 @@
 """What an import or export did, file by file: everything that was not done is named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mia_tui.errors import MiaError
+from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.store import class_colors, open_labels, read_frame, write_frame
 from mia_tui.project import PREDICT_PREFIX, Project
@@ -159,6 +160,30 @@ def checked_file(project: Project, dest: Path, name: str) -> Path:
     if dest.suffix.lower() == Path(name).suffix and not dest.is_dir():
         return checked_destination(project, dest.parent) / dest.name
     return checked_destination(project, dest) / name
+
+
+def numbered_frames(
+    project: Project, key: str, frames: Sequence[str], source: str
+) -> Iterator[tuple[int, FrameLabels]]:
+    """(number, labels) of the frames of an image that have some, as they are exported: numbers from 0, t before z.
+
+    Raises
+    ------
+    MiaError
+        For labels of a frame that the image has not.
+    """
+    order = ["image"]
+    if list(frames) != order:
+        with open_ref(project, project.image(key)) as image:
+            order = image.frames
+    for frame in frames:
+        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+        if frame not in order:
+            raise MiaError(
+                f"the labels of {frame} do not fit the image, which has the frames {order[0]} to {order[-1]}."
+            )
+        if labels is not None:
+            yield order.index(frame), shown(labels, source)
 
 
 def shown(labels: FrameLabels, source: str) -> FrameLabels:
