@@ -322,7 +322,7 @@ class _Follower:
             self._stop()
         if event.get("event") != "epoch":
             return
-        epoch, value = int(event["epoch"]), headline(event)
+        epoch, value = int(event["epoch"]), float(event.get("value", math.nan))  # none without a validation
         self.values[epoch] = value
         if epoch in self._reported or not math.isfinite(value):
             return
@@ -335,14 +335,6 @@ class _Follower:
     def _stop(self) -> None:
         with contextlib.suppress(MiaError):  # it has just ended by itself
             control.stop(self.run)
-
-
-def headline(event: dict[str, Any]) -> float:
-    """The value of an epoch that a training maximises: its "value", else its AP; NaN when it has none."""
-    value = event.get("value")
-    if value is None:
-        value = (event.get("metrics") or {}).get("ap")
-    return math.nan if value is None else float(value)
 
 
 def _minutes(run: RunFolder) -> float:

@@ -52,9 +52,9 @@ def main() -> int:
     waits = mode == "wait" and config["tune"]["trial"] == 3
     begun = int(run.last_checkpoint.read_text()) if run.last_checkpoint.exists() else 0
     for epoch in range(begun + 1, EPOCHS + 1):
-        metrics = {"ap": value} if mode == "old" else {"ap50": 0.1}
-        said = {} if mode == "old" else {"value": value}
-        run.append_event("epoch", epoch=epoch, train_loss=1.0, val_loss=1.0, metrics=metrics, best=epoch == 1, **said)
+        run.append_event(
+            "epoch", epoch=epoch, train_loss=1.0, val_loss=1.0, metrics={"ap50": 0.1}, best=epoch == 1, value=value
+        )
         write_bytes(run.last_checkpoint, str(epoch).encode())
         run.update_status(epoch=epoch, heartbeat=time.time())
         deadline = time.monotonic() + PATIENCE_S
