@@ -88,7 +88,7 @@ class Task(ABC):
         return asdict(decoding)
 
     def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
-        """How much of each output class there is, for automatic class weights (where there are some): pixels, images."""
+        """How much of each output class there is, for automatic class weights: pixels or images."""
         raise NotImplementedError
 
     def first_weights(self, model: torch.nn.Module) -> None:  # noqa: B027
