@@ -1,0 +1,1 @@
+"""Objects through time: linking, lineage, corrections, motion. No torch, no UI."""
