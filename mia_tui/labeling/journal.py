@@ -88,7 +88,7 @@ def _is_whole(line: bytes) -> bool:
 def _damaged(path: Path, reason: str) -> MiaError:
     return MiaError(
         f"{path} is damaged: {reason}. Nothing was changed. Restore it from a backup, or move it away to go on with "
-        f"{path.with_suffix('.geojson').name} as it stands, without the edits and the undo history in the journal."
+        "the file beside it as it stands, without the edits and the undo history in the journal."
     )
 
 
