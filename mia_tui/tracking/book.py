@@ -39,7 +39,8 @@ class TrackBook:
     next_number : int
         A number that no track of this book ever had.
     pins : dict
-        (row, row) -> True: a person said that the first goes on as the second. False: that it does not.
+        (row, row) -> True: a person said that the first goes on as the second. False: that it does not. An object
+        with itself is False: it is in no track.
     """
 
     def __init__(self, detections: Detections, track: Array, gone: Array | None = None) -> None:
@@ -255,9 +256,19 @@ class Draft:
         if not len(rows):
             return
         before = int(self._book.track[rows[0]])
-        if before != track:
-            self._touched |= {before, track}
-            self._do(["move", before, track, [list(self._book.name(row)) for row in rows.tolist()]])
+        if before == track:
+            return
+        self._touched |= {before, track}
+        self._do(["move", before, track, [list(self._book.name(row)) for row in rows.tolist()]])
+        for row in rows.tolist() if not before else ():
+            if (row, row) in self._book.pins:  # a person had put it aside, and takes it now
+                self._do(["pin", list(self._book.name(row)), list(self._book.name(row)), False, None])
+
+    def discard(self, rows: Array) -> None:
+        """Objects are in no track, and linking again leaves them out."""
+        self.move(rows, 0)
+        for row in rows.tolist():
+            self._do(["pin", list(self._book.name(row)), list(self._book.name(row)), None, False])
 
     def mother(self, track: int, mother: int) -> None:
         """Who a track came from; 0 for nobody."""

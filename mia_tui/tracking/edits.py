@@ -129,7 +129,7 @@ def delete(book: TrackBook, draft: Draft, track: int, frame: int = 0) -> str:
     _end_nowhere(book, draft, track)
     if not whole:
         _pin_apart(book, draft, track, frame)
-    draft.move(_tail(book, track, frame), 0)
+    draft.discard(_tail(book, track, frame))
     _trim(book, draft, track)
     return f"track {track} deleted" + ("" if whole else f" from frame {frame + 1} on")
 
@@ -142,7 +142,7 @@ def drop(book: TrackBook, draft: Draft, row: int) -> str:
     if book.frames(track) == [frame]:
         return delete(book, draft, track)
     draft.pin(_row_before(book, track, frame), row, False)
-    draft.move(_one(row), 0)
+    draft.discard(_one(row))
     _trim(book, draft, track)
     return f"object {book.detections.object[row]} is not track {track} on frame {frame + 1}"
 

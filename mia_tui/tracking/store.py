@@ -14,7 +14,8 @@ meanwhile: whoever opens the tracks finds new objects in no track, and objects t
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ from mia_tui.labeling.journal import History, Journal, JournalWriter, Line, read
 from mia_tui.labeling.lock import release_lock, take_lock
 from mia_tui.project import Project
 from mia_tui.storage import write_bytes, write_json
-from mia_tui.tracking.book import Step, TrackBook
+from mia_tui.tracking.book import Name, Step, TrackBook
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.labels_now import with_labels
 from mia_tui.tracking.sequence import Moment, Sequence, label_path
@@ -33,6 +34,9 @@ from mia_tui.tracking.table import Frames, digest, dump, parse, write_lineage
 from mia_tui.tracking.tracks import Tracks
 
 VERSION = 1
+
+Pin = tuple[Name, Name, bool]
+"""Two objects, and whether a person said that the first goes on as the second (see `TrackBook.pins`)."""
 
 
 def tracks_path(project: Project, sequence: str, source: str) -> Path:
@@ -58,6 +62,7 @@ class _About:
     classes: tuple[str, ...]
     depth: bool
     link: Link
+    pins: tuple[Pin, ...] = ()
 
     @property
     def frames(self) -> Frames:
@@ -69,12 +74,12 @@ class _About:
 
 def create(
     project: Project, sequence: Sequence, source: str, detections: Detections, tracks: Tracks, link: Link,
-    *, replace: bool = False,
+    *, replace: bool = False, pins: Iterable[Pin] = (),
 ) -> Path:  # fmt: skip
     """Write the tracks of a sequence that were just found.
 
     Corrections that are there are not overwritten unless `replace`; then they are kept beside, as
-    `<sequence>.before-<time>.csv` and `.journal`.
+    `<sequence>.before-<time>.csv` and `.journal`. `pins` are the decisions that the links already follow.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def create(
                 os.replace(old, old.with_name(f"{path.stem}.before-{stamp}{old.suffix}"))
         path.with_suffix(".journal").unlink(missing_ok=True)
         about = _About(sequence.moments, stamps(project, sequence, source), detections.classes,
-                       sequence.planes > 1, link)  # fmt: skip
+                       sequence.planes > 1, link, tuple(pins))  # fmt: skip
         _write_about(path, about, sequence, source)
         write_bytes(path, dump(book, about.frames.images))
         write_lineage(path.with_suffix(".lineage.csv"), tracks)
@@ -155,6 +160,7 @@ def _write_about(path: Path, about: _About, sequence: Sequence, source: str) -> 
             "depth": about.depth,
             "options": about.link.options,
             "learnt": about.link.state,
+            "pins": [[one, other, together] for one, other, together in about.pins],
             "labels": about.stamps,
         },
     )
@@ -168,11 +174,17 @@ def _read_about(path: Path) -> _About:
             raise ValueError(f"it has version {data['version']}, this program reads {VERSION}")
         moments = tuple(Moment(str(frame[0]), int(frame[1])) if frame else None for frame in data["frames"])
         link = Link(dict(data["options"]), dict(data["learnt"]))
-        return _About(moments, dict(data["labels"]), tuple(data["classes"]), bool(data["depth"]), link)
+        pins = tuple((_name(one), _name(other), bool(together)) for one, other, together in data["pins"])
+        return _About(moments, dict(data["labels"]), tuple(data["classes"]), bool(data["depth"]), link, pins)
     except OSError as error:
         raise MiaError(f"{file} cannot be read: {error.strerror}. Link the sequence again.") from None
     except (ValueError, LookupError, TypeError) as error:
         raise MiaError(f"{file} is damaged ({error}). Restore it from a backup, or link again.") from None
+
+
+def _name(value: Any) -> Name:
+    frame, plane, number = map(int, value)
+    return frame, plane, number
 
 
 def _history(journal: Journal) -> History:
@@ -235,7 +247,8 @@ class TrackStore:
             key for key in self._seen.keys() | about.stamps.keys() if self._seen.get(key) != about.stamps.get(key)
         }
         self.book = with_labels(book, self._project, self.sequence, self.source, changed) if changed else book
-        self.link = about.link
+        self.link, self._pins = about.link, about.pins
+        self._take_pins(about.pins)
         self._stamp = _stamp(self.path)
         self._replay(journal, revision)
         self._writer = JournalWriter(self.path.with_suffix(".journal"), journal)
@@ -254,6 +267,12 @@ class TrackStore:
             f"{self.path} was changed by another program: its corrections in {self.path.stem}.journal do not fit. Put "
             "the file back, or move the journal away to go on with the file as it stands, without undo."
         )
+
+    def _take_pins(self, pins: tuple[Pin, ...]) -> None:
+        """The decisions that were made before the links; those about objects that are not there are left out."""
+        for one, other, together in pins:
+            with suppress(LookupError):
+                self.book.pins[self.book.row(one), self.book.row(other)] = together
 
     def _replay(self, journal: Journal, revision: int) -> None:
         self._history = History()
@@ -278,6 +297,17 @@ class TrackStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it can only be looked at."""
+        return self._lock is None
+
+    @property
+    def decisions(self) -> list[Pin]:
+        """All that a person decided, by the names of the objects."""
+        name = self.book.name
+        return [(name(one), name(other), together) for (one, other), together in self.book.pins.items()]
 
     @property
     def undo_text(self) -> str | None:
@@ -358,7 +388,7 @@ class TrackStore:
                 f"corrections are safe in {self.path.stem}.journal. Put the file back to get them."
             )
         about = _About(self.sequence.moments, self._seen, self.book.detections.classes, self.sequence.planes > 1,
-                       self.link)  # fmt: skip
+                       self.link, self._pins)  # fmt: skip
         data = dump(self.book, about.frames.images)
         if self._revision:
             self._writer.append(_line(self._revision + 1, "written", {"content": digest(data)}))

@@ -132,6 +132,15 @@ def test_deleting_leaves_the_objects_in_no_track() -> None:
     assert book.numbers == [2, 3]
 
 
+def test_a_deleted_object_is_put_aside_until_somebody_takes_it() -> None:
+    book = lanes()
+    row = book.row((3, 0, 1))
+    do(book, edits.delete, 1, 3)
+    assert book.pins[row, row] is False
+    do(book, edits.reassign, row, 7)
+    assert (row, row) not in book.pins
+
+
 def test_pins_say_what_was_decided() -> None:
     book = lanes()
     do(book, edits.reassign, book.row((2, 0, 1)), 2)

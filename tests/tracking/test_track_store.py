@@ -38,12 +38,12 @@ def label(project: Project, name: str, objects: range | list[int]) -> None:
     write_frame(project.labels_path(name, "image"), FrameLabels.of(50, 40, items))
 
 
-def track(project: Project, sequence: Sequence, **options: bool) -> Path:
+def track(project: Project, sequence: Sequence, *, replace: bool = False) -> Path:
     """Object k of a frame is object k of the next."""
     found = read_detections(project, sequence, "labels")
     rows = {(f, n): row for row, (f, n) in enumerate(zip(found.frame.tolist(), found.object.tolist(), strict=True))}
     links = [(row, rows[f + 1, n]) for (f, n), row in rows.items() if (f + 1, n) in rows]
-    return create(project, sequence, "labels", found, tracks_of(found, links), LINK, **options)
+    return create(project, sequence, "labels", found, tracks_of(found, links), LINK, replace=replace)
 
 
 @pytest.fixture
