@@ -1,0 +1,96 @@
+"""The paper's rule: as many links as can be within a fixed distance, and of those the shortest together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from mia_tui.tracking.detections import Detections
+from mia_tui.tracking.options import GATE, LinkOptions
+
+Array = npt.NDArray[Any]
+
+_CLASS = 0.25
+"""What another class costs with the soft rule, in units of the gate."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Links that may be, to one frame.
+
+    Attributes
+    ----------
+    source, target : (E,) int64
+        Rows of `Detections`.
+    cost : (E,) float64
+        At least 0.
+    limit : float or None
+        What no link costs; None: as many links as can be.
+    second : float or None
+        What the second link from one source costs on top (a division); None: a source has one link.
+    """
+
+    source: Array
+    target: Array
+    cost: Array
+    limit: float | None
+    second: float | None = None
+
+    def only(self, keep: Array) -> "Candidates":
+        return Candidates(self.source[keep], self.target[keep], self.cost[keep], self.limit, self.second)
+
+
+class Hungarian:
+    """Centres within `max_distance` of where an object was last seen, on one of the `max_gap` + 1 frames before.
+
+    Korber, MIA, Cell Reports Methods 2023: the Hungarian algorithm on distances of centres with a gate of 35 pixels.
+    The gate comes before the assignment: assigning first and cutting long links after gives 0.96 where this gives 0.98
+    of the edges (F1).
+    """
+
+    def __init__(self, detections: Detections, places: Array, options: LinkOptions) -> None:
+        self.reach = options.gap("hungarian") + 1
+        self._found, self._places, self._rule = detections, places, options.class_rule
+        self._gate = options.max_distance or GATE
+
+    def candidates(self, t: int, sources: Array, targets: Array) -> Candidates:
+        """Links from `sources`, rows that wait for their next object, to `targets`, the rows of frame `t`."""
+        source, target = near(self._places, sources, self._places[sources], targets, self._gate)
+        possible = Candidates(source, target, self.cost(source, target), None)
+        return same_class(possible, self._found) if self._rule == "hard" else possible
+
+    def cost(self, source: Array, target: Array) -> Array:
+        """Distances of centres, and what another class costs."""
+        distance: Array = np.linalg.norm(self._places[target] - self._places[source], axis=1)
+        if self._rule == "soft":
+            distance += _CLASS * self._gate * (self._found.label[source] != self._found.label[target])
+        return distance
+
+    def learn(self, t: int, source: Array, target: Array) -> None:
+        """Nothing: the gate is fixed."""
+
+
+def same_class(possible: Candidates, detections: Detections) -> Candidates:
+    """Without the links between classes."""
+    return possible.only(detections.label[possible.source] == detections.label[possible.target])
+
+
+def near(places: Array, sources: Array, expected: Array, targets: Array, gate: float) -> tuple[Array, Array]:
+    """(sources, targets) of all pairs with a distance of at most `gate`, sorted by both.
+
+    Parameters
+    ----------
+    places : (N, D) float64
+        Of all rows.
+    sources, targets : (n,), (m,) int
+        Rows.
+    expected : (n, D) float64
+        Where the sources will be.
+    """
+    if not len(sources) or not len(targets):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    pairs = cKDTree(expected).sparse_distance_matrix(cKDTree(places[targets]), gate, output_type="ndarray")
+    order = np.argsort(pairs["i"] * len(targets) + pairs["j"])
+    return sources[pairs["i"][order]], targets[pairs["j"][order]]
