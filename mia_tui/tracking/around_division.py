@@ -1,5 +1,6 @@
 """Movement in relation to division: how fast cells are before they divide, and their daughters after."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,11 @@ class Aligned:
     track: Array
     frame: Array
     speed: Array
+
+    def of(self, tracks: Collection[int]) -> "Aligned":
+        """Only the rows of these tracks."""
+        kept = np.isin(self.track, np.fromiter(tracks, np.int64, len(tracks)))
+        return Aligned(self.mother[kept], self.track[kept], self.frame[kept], self.speed[kept])
 
 
 def align(tracks: Tracks, steps: Steps, found: dict[int, Life]) -> Aligned:

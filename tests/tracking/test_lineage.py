@@ -91,7 +91,7 @@ def test_each_division_is_one_pair() -> None:
 
 def test_the_comparison_is_scipys_and_needs_both_sides() -> None:
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(12, 2)) + [0, 1]
+    values = rng.normal((0, 1), size=(12, 2))
     pairs = {n: (float(b), float(a)) for n, (b, a) in enumerate(values)} | {99: (float("nan"), 3.0)}
     found = compare(pairs)
     assert found.divisions == 12
