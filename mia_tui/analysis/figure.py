@@ -24,13 +24,28 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """`label` with its unit. With `down` values grow downwards, as y in images; without `shown` there is only room."""
+    """An axis.
+
+    Attributes
+    ----------
+    label : str
+        With the unit.
+    down : bool
+        Values grow downwards, as y in images.
+    shown : bool
+        Without it there is only room.
+    limits : (float, float), optional
+        By default those of the values and a margin.
+    from_zero : bool
+        Without limits, a linear axis begins at 0.
+    """
 
     label: str
     log: bool = False
     down: bool = False
     shown: bool = True
     limits: tuple[float, float] | None = None
+    from_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,9 +203,11 @@ def scales(figure: Figure, dots: tuple[int, int]) -> tuple[Scale, Scale] | None:
     found = []
     for axis, values, count in zip((figure.x, figure.y), (xs, ys), dots, strict=True):
         values = values[np.isfinite(values) & ((values > 0) | (not axis.log))]
-        low, high = axis.limits or spread(float(values.min()), float(values.max()), axis.log)
         if axis.limits is None:
-            low, high = _margin(low, high, axis.log)
+            least = min(0.0, float(values.min())) if axis.from_zero else float(values.min())
+            low, high = _margin(*spread(least, float(values.max()), axis.log), axis.log)
+        else:
+            low, high = axis.limits
         found.append(Scale(low, high, count, axis.log))
     return found[0], found[1]
 

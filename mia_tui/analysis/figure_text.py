@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ def draw(figure: Figure, width: int, height: int) -> Grid:
     grid: Grid = [[(" ", TEXT)] * width for _ in range(height)]
     colors = colors_of(figure)
     heads = [[(c, TEXT) for c in figure.title], *_legend(figure, colors, width)]
-    below = [[(c, TEXT) for c in note] for note in figure.notes]
+    below = [[(c, TEXT) for c in line] for note in figure.notes for line in textwrap.wrap(note, width)]
     for row, cells in zip(grid, heads, strict=False):
         _write(row, 0, cells)
     top, bottom = len(heads), height - len(below) - 2 * figure.x.shown
@@ -108,7 +109,8 @@ def _plot(grid: Grid, figure: Figure, colors: list[str], top: int, bottom: int) 
 def _x_axis(grid: Grid, bottom: int, gutter: int, across: int, scale: Scale, label: str) -> None:
     line, numbers = grid[bottom], grid[bottom + 1]
     _write(line, gutter - 1, [("└", AXIS)] + [("─", AXIS)] * across)
-    end = gutter + across - len(label)
+    beside = gutter + across + 1
+    end = beside if beside + len(label) <= len(line) else gutter + across - len(label)
     free = gutter - 1
     for value, text in ticks(scale, max(2, across // 10)):
         column = gutter + scale.position(value) // 2
