@@ -17,6 +17,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from mia_tui.analysis.scales import DOT_BITS, TINY, Scale, spread, ticks
+
 MARKERS = "●■▲◆"
 """Glyph of the first, second, ... series; a chart holds at most this many."""
 AXIS, TEXT, BEST = -1, -2, -3
@@ -24,14 +26,9 @@ AXIS, TEXT, BEST = -1, -2, -3
 BEST_GLYPH = "★"
 MARKER_EVERY = 12
 """Columns between two markers on a curve of many points."""
-TINY = 1e-300
-"""Numbers below this count as zero, so that no ratio of them overflows."""
 
 Cell = tuple[str, int]
 Point = tuple[float, float]
-
-# Dots of a braille cell from U+2800: bit of the dot at (row, column).
-_DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 @dataclass(frozen=True)
@@ -46,21 +43,6 @@ class Series:
     xs: Sequence[float]
     ys: Sequence[float | None]
     mean: bool = False
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Linear or logarithmic map of values onto `dots` positions, 0 at `low`."""
-
-    low: float
-    high: float
-    dots: int
-    log: bool = False
-
-    def position(self, value: float) -> int:
-        """Nearest dot of `value`, which lies between `low` and `high`."""
-        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return round((at - low) / (high - low) * (self.dots - 1))
 
 
 def plot(
@@ -114,8 +96,8 @@ def _draw(
     x_range = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
     points = [_means(one, *x_range, 2 * width) if flag else one for one, flag in zip(points, mean, strict=True)]
     ys = [y for one in points for _, y in one]
-    y_scale = Scale(*_spread(min(ys), max(ys), log), dots=4 * (height - 2), log=log)
-    y_ticks = _ticks(y_scale, max(2, (height - 1) // 2))
+    y_scale = Scale(*spread(min(ys), max(ys), log), dots=4 * (height - 2), log=log)
+    y_ticks = ticks(y_scale, max(2, (height - 1) // 2))
     gutter = max(len(label) for _, label in y_ticks) + 1
     x_scale = Scale(*x_range, dots=2 * (width - gutter))
     best = None
@@ -154,50 +136,6 @@ def _means(points: Sequence[Point], low: float, high: float, bins: int) -> list[
         sum_x, sum_y, count = sums.get(key, (0.0, 0.0, 0))
         sums[key] = sum_x + x, sum_y + y, count + 1
     return [(sum_x / count, sum_y / count) for sum_x, sum_y, count in sums.values()]
-
-
-def _spread(low: float, high: float, log: bool) -> tuple[float, float]:
-    """A range that is never empty."""
-    if high - low > max(1e-12 * max(abs(low), abs(high)), TINY):
-        return low, high
-    if log:
-        return low / 1.5, high * 1.5
-    margin = abs(high) * 0.1 or 1.0
-    return low - margin, high + margin
-
-
-def _ticks(scale: Scale, most: int, least: float = 0.0) -> list[tuple[float, str]]:
-    """(value, label) of at most about `most` round values on the scale, `least` or more apart."""
-    if scale.log:
-        values = _decades(scale.low, scale.high)
-        if len(values) > most:
-            values = [v for v in values if round(math.log10(v) % 1, 6) in (0.0, 1.0)] or values
-        if len(values) >= 2:
-            stride = math.ceil(len(values) / most)
-            return [(value, f"{value:g}") for value in values[::stride]]
-    span = scale.high - scale.low
-    steps = [max(least, _nice_step(span, parts)) for parts in range(most, most + 4)]
-    step = next((s for s in steps if math.floor(scale.high / s) - math.ceil(scale.low / s) >= 1), steps[-1])
-    first = math.ceil(scale.low / step - 1e-9)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    values = [k * step for k in range(first, math.floor(scale.high / step + 1e-9) + 1)]
-    largest = max(abs(v) for v in values) if values else 0.0
-    form = f".{decimals}f" if decimals <= 4 and largest < 1e6 else ".3g"
-    return [(min(max(value, scale.low), scale.high), f"{value:{form}}") for value in values] or [(scale.low, "0")]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between `low` and `high`."""
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    values = [factor * 10.0**exponent for exponent in exponents for factor in (1, 2, 5)]
-    return [value for value in values if low <= value <= high]
-
-
-def _nice_step(span: float, most: int) -> float:
-    """The smallest of 1, 2 or 5 times a power of ten that cuts `span` into at most `most` - 1 parts."""
-    raw = span / max(1, most - 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
 
 
 # ---- drawing --------------------------------------------------------------------------------------------------------
@@ -262,7 +200,7 @@ def _draw_x_axis(row: list[Cell], gutter: int, scale: Scale, x_label: str, best:
         _write(row, end, [(c, AXIS) for c in f" {x_label}"])
     taken = set() if best is None else {best}
     whole = scale.high - scale.low >= 1
-    for value, label in _ticks(scale, max(2, (width - gutter) // 7), least=1.0 if whole else 0.0):
+    for value, label in ticks(scale, max(2, (width - gutter) // 7), least=1.0 if whole else 0.0):
         columns = range(gutter + scale.position(value) // 2, gutter + scale.position(value) // 2 + len(label) + 1)
         if columns.stop - 1 <= end and taken.isdisjoint(columns[:-1]):
             _write(row, columns.start, [(c, AXIS) for c in label])
@@ -277,7 +215,7 @@ def _draw_curve(area: list[list[Cell]], number: int, columns: dict[int, tuple[in
     for x, dots in _line(columns).items():
         for from_top in (height - 1 - dot for dot in dots):
             cell = from_top // 4, x // 2
-            bits[cell] = bits.get(cell, 0) | _DOT_BITS[from_top % 4][x % 2]
+            bits[cell] = bits.get(cell, 0) | DOT_BITS[from_top % 4][x % 2]
     for (row, column), own in bits.items():
         under = ord(area[row][column][0]) - 0x2800
         area[row][column] = (chr(0x2800 + (own | under if 0 <= under < 0x100 else own)), number)
