@@ -413,7 +413,8 @@ def score(
     metric: Annotated[
         str,
         typer.Option(
-            help="ap (instances), classes (of pixels, or of images in tables classes.csv) or points (tables)."
+            help="ap (instances), classes (of pixels, or of images in tables classes.csv), points (tables) or ctc "
+            "(tracks in folders of the Cell Tracking Challenge, such as 01_RES and 01_GT)."
         ),
     ] = "ap",
     radius: Annotated[float, typer.Option(help="Of points: pixels within which a found one may be a true one.")] = 6.0,
@@ -423,7 +424,7 @@ def score(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Score two folders of label images, or of tables of points or image classes; no project needed."""
+    """Score two folders of label images, tracks, or tables of points or image classes; no project needed."""
     from mia_tui.analysis.scores import format_score, score_folders
 
     result = score_folders(pred, truth, metric, radius=radius, allow_missing=allow_missing)

@@ -255,27 +255,28 @@ def _one_threshold(matchings: Sequence[Matching]) -> float:
     return matchings[0].threshold
 
 
-def _consecutive(labels: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-    """(values numbered 1..n in place of the labels, flat; n)."""
+def numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels numbered 1, 2, ... in place of their values, flat, with 0 where they are 0; and the values, ascending."""
     flat = labels.ravel()
     if flat.size == 0:
-        return flat.astype(np.int64), 0
+        return flat.astype(np.int64), np.empty(0, np.int64)
     top = int(flat.max())
     if top > 4 * flat.size + 65536:
-        values, numbered = np.unique(np.append(flat, flat.dtype.type(0)), return_inverse=True)
-        return numbered[:-1].astype(np.int64), len(values) - 1
+        values, places = np.unique(np.append(flat, flat.dtype.type(0)), return_inverse=True)
+        return places[:-1].astype(np.int64), values[1:].astype(np.int64)
     present = np.zeros(top + 1, bool)
     present[flat] = True
     present[0] = False
     lookup = np.where(present, np.cumsum(present), 0)
-    return lookup[flat], int(present.sum())
+    return lookup[flat], np.flatnonzero(present)
 
 
 def _overlaps(truth: NDArray[Any], pred: NDArray[Any], area: NDArray[np.bool_] | None) -> _Overlaps:
     if area is not None:
         truth, pred = truth[area], pred[area]
-    true_index, n_true = _consecutive(truth)
-    pred_index, n_pred = _consecutive(pred)
+    true_index, true_labels = numbered(truth)
+    pred_index, pred_labels = numbered(pred)
+    n_true, n_pred = len(true_labels), len(pred_labels)
     true_size = np.bincount(true_index, minlength=n_true + 1)[1:]
     pred_size = np.bincount(pred_index, minlength=n_pred + 1)[1:]
     both = (true_index > 0) & (pred_index > 0)

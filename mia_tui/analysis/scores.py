@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mia_tui.analysis.classification import format_classification
-from mia_tui.analysis.matching import METRICS, THRESHOLDS, Matching, as_labels, match, mean_over_images, pool
+from mia_tui.analysis.ctc.report import format_ctc, score_ctc
+from mia_tui.analysis.label_planes import label_plane, places
+from mia_tui.analysis.matching import METRICS, THRESHOLDS, Matching, match, mean_over_images, pool
 from mia_tui.analysis.pairing import Pair, Pairing, pair_files
 from mia_tui.analysis.points import RADIUS, format_points
 from mia_tui.analysis.score_tables import is_class_table, score_image_classes, score_points
@@ -44,7 +45,7 @@ def score_folders(
     metric : str
         "ap": instances, every value is one object. "classes": every value is the class of a pixel, 0 is background; of
         tables (`classes.csv`) the classes of whole images, see `score_tables.score_image_classes`. "points": tables of
-        points, see `score_tables.score_points`.
+        points, see `score_tables.score_points`. "ctc": tracked sequences, see `ctc.report.score_ctc`.
     thresholds : sequence of float
         IoU thresholds of "ap".
     radius : float
@@ -69,6 +70,8 @@ def score_folders(
         raise MiaError(f"unknown metric {metric!r}: give one of {', '.join(METRIC_NAMES)}")
     if metric == "points":
         return score_points(pred, truth, radius=radius, allow_missing=allow_missing)
+    if metric == "ctc":
+        return score_ctc(pred, truth)
     if metric == "classes" and is_class_table(pred) and is_class_table(truth):
         return score_image_classes(pred, truth, allow_missing=allow_missing)
     pairing = pair_files(pred, truth)
@@ -151,7 +154,7 @@ SCORERS: dict[str, Callable[[Pairing, Sequence[float]], Result]] = {
     "ap": _score_instances,
     "classes": _score_classes,
 }
-METRIC_NAMES = (*SCORERS, "points")
+METRIC_NAMES = (*SCORERS, "points", "ctc")
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -162,52 +165,25 @@ def _frames(pairing: Pairing) -> Iterator[tuple[str, Pair, Labels, Labels]]:
     for pair in pairing.pairs:
         with ExitStack() as stack:
             truth = stack.enter_context(open_image(pair.truth, indices=True))
-            places = _places(truth)
-            predicted, pred_places = None, places
+            true_places = places(truth)
+            predicted, pred_places = None, true_places
             if pair.pred is not None:
                 predicted = stack.enter_context(open_image(pair.pred, indices=True))
-                pred_places = _places(predicted)
+                pred_places = places(predicted)
                 _check_sizes(truth, predicted)
-            for i, (place, pred_place) in enumerate(zip(places, pred_places, strict=True)):
-                labels = _labels(truth, *place)
-                found = np.zeros_like(labels) if predicted is None else _labels(predicted, *pred_place)
-                yield pair.name if len(places) == 1 else f"{pair.name}[{i}]", pair, labels, found
-
-
-def _places(image: Image) -> list[tuple[int, int, int]]:
-    """(t, c, z) of every label image in a file. Channels are frames too: which axis pages are is often a guess."""
-    t, c, z, *_ = image.info.sizes
-    return list(product(range(t), range(1 if _is_picture(image) else c), range(z)))
-
-
-def _is_picture(image: Image) -> bool:
-    """Whether pixels have red, green and blue side by side. In separate planes they are rather three frames that
-    tifffile, given no more than an array of (3, Y, X), wrote as colours."""
-    return image.info.rgb and image.info.axes.endswith("S")
+            for i, (place, pred_place) in enumerate(zip(true_places, pred_places, strict=True)):
+                labels = label_plane(truth, *place)
+                found = np.zeros_like(labels) if predicted is None else label_plane(predicted, *pred_place)
+                yield pair.name if len(true_places) == 1 else f"{pair.name}[{i}]", pair, labels, found
 
 
 def _check_sizes(truth: Image, pred: Image) -> None:
-    sizes = [(len(_places(image)), *image.info.sizes[3:]) for image in (truth, pred)]
+    sizes = [(len(places(image)), *image.info.sizes[3:]) for image in (truth, pred)]
     if sizes[0] != sizes[1]:
         described = [f"{frames} frame{'s' * (frames > 1)} of {height} x {width}" for frames, height, width in sizes]
         raise MiaError(
             f"{truth.info.path} has {described[0]} pixels, {pred.info.path} has {described[1]}: not the same image."
         )
-
-
-def _labels(image: Image, t: int, c: int, z: int) -> Labels:
-    path = image.info.path
-    if not _is_picture(image):
-        plane = image.channel(t, c, z)
-    else:
-        red, green, blue = image.plane(t, z)
-        if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-            raise MiaError(f"{path} is a colour picture. Save a label image with one channel: a number per object.")
-        plane = red
-    try:
-        return as_labels(plane)
-    except MiaError as error:
-        raise MiaError(f"{path}: {error}") from None
 
 
 # ---- reports --------------------------------------------------------------------------------------------------------
@@ -360,4 +336,5 @@ _FORMATS: dict[str, Callable[[Result], list[str]]] = {
     "classes": _format_classes,
     "points": format_points,
     "image_classes": format_classification,
+    "ctc": format_ctc,
 }

@@ -187,8 +187,8 @@ def test_bad_files_are_named(folders):
         score_folders(pred, truth)
     with pytest.raises(MiaError, match="nowhere does not exist"):
         score_folders(pred / "nowhere", truth)
-    with pytest.raises(MiaError, match="unknown metric 'ctc': give one of ap, classes"):
-        score_folders(pred, truth, metric="ctc")
+    with pytest.raises(MiaError, match="unknown metric 'mota': give one of ap, classes"):
+        score_folders(pred, truth, metric="mota")
 
 
 def test_class_images(folders):
