@@ -34,6 +34,7 @@ SCREEN_CLASSES = {
     IMAGE_CLASSES: "ClassifyScreen",
     "training": "TrainingScreen",
     "runs": "RunsScreen",
+    "tracking": "TrackingScreen",
     "results": "ResultsScreen",
 }
 """Screen name (module `mia_tui.screens.<name>`) -> class. A module is imported when its screen is first opened."""

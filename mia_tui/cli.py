@@ -525,6 +525,48 @@ def keys(
 
 
 @app.command()
+def track(
+    project: ProjectPath,
+    source: Source = "labels",
+    sequence: Annotated[
+        list[str] | None, typer.Option(help="Stack or folder of frames, as often as needed; all by default.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="auto (masks for outlines), points, masks or hungarian (as MIA).")
+    ] = "auto",
+    max_distance: Annotated[
+        float | None, typer.Option(help="Pixels from a frame to the next at most; learnt by default.")
+    ] = None,
+    max_gap: Annotated[int | None, typer.Option(help="Frames that an object may be missed; 2 by default.")] = None,
+    divisions: Annotated[bool, typer.Option("--divisions/--no-divisions", help="Whether objects may divide.")] = True,
+    merges: Annotated[bool, typer.Option("--merges", help="Two objects may become one (points).")] = False,
+    classes: Annotated[
+        str, typer.Option(help="Another class costs (soft), is never linked (hard), or does not count (ignore).")
+    ] = "soft",
+    low_score: Annotated[float, typer.Option(help="Objects below this score only extend or bridge tracks.")] = 0.0,
+    replace: Annotated[bool, typer.Option("--replace", help="Put corrections that are there aside.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Link around the corrections that are there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Link the objects of a time lapse into tracks, with divisions."""
+    from mia_tui.commands import track as command
+    from mia_tui.tracking.options import LinkOptions
+
+    options = LinkOptions(
+        method=method, max_distance=max_distance, max_gap=max_gap, divisions=divisions, merges=merges,  # type: ignore[arg-type]
+        class_rule=classes, low_score=low_score,  # type: ignore[arg-type]
+    )  # fmt: skip
+    opened, rows = load_project(project), []
+    for found in command.track_sequences(
+        opened, source, sequence or [], options, replace=replace, keep=keep, progress=progress_line
+    ):
+        for line in command.describe(found):
+            say(line)
+        rows.append(found)
+    finish(as_json, {"sequences": rows})
+
+
+@app.command()
 def measure(
     project: ProjectPath,
     source: Source = "labels",

@@ -52,6 +52,7 @@ PLACES = (
     Place("training", "t", "f4", "Train a model"),
     Place("runs", "r", "f5", "Runs"),
     Place("review", "v", "f6", "Review predictions"),
+    Place("tracking", "k", "f9", "Tracks"),
     Place("results", "m", "f7", "Results and measurements"),
 )
 

@@ -1,0 +1,1 @@
+"""Correcting tracks by keys, without a screen: `desk` holds what is chosen, `acts` what can be done."""

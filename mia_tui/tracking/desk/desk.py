@@ -1,0 +1,292 @@
+"""The track desk: the tracks of a sequence, the frame looked at, the track in hand, and what keys do with it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from mia_tui.errors import MiaError
+from mia_tui.keymap import Action, KeyMap
+from mia_tui.labeling.desk.hints import Target, Viewport, place_hints
+from mia_tui.tracking.book import TrackBook
+from mia_tui.tracking.desk.modes import Choosing, Mode
+from mia_tui.tracking.desk.rows import ROWS, table
+from mia_tui.tracking.problems import Problem, ProblemList
+from mia_tui.tracking.store import TrackStore
+
+SCREEN = "tracking"
+"""What the user's key map calls the desk's actions: `tracking.<id>`."""
+CANDIDATES = 9
+LOOK_BACK = 3
+"""Frames over which a track that has ended is still a candidate."""
+BOX_PX = 8.0
+"""Half the side of the box around a point."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a digit takes: a track whose number the object gets, or an object that the track takes.
+
+    `place` is (y, x).
+    """
+
+    digit: int
+    track: int
+    row: int | None
+    place: tuple[float, float]
+
+
+class TrackDesk:
+    """Keys in, corrections out. Every correction is on disk when `press` returns.
+
+    Not for two threads at once. The screen sets `view` before a key and reads what is public after it.
+
+    Attributes
+    ----------
+    frame, plane : int
+        What is looked at, 0-based.
+    track : int
+        The track in hand, 0 for none.
+    loose : int or None
+        The row of an object in no track that was chosen instead.
+    locked : bool
+        The track is held: stepping proposes the object that goes on with it, and enter takes it.
+    mode : Mode or None
+        What letters and digits mean now.
+    problems : ProblemList
+        What is doubtful.
+    problem : Problem or None
+        The one that is looked at; digits choose one of its fixes.
+    reveal : (y, x) or None
+        What the screen should bring into view; it clears it.
+    message, warning : str, bool
+        What the last key did, or why it did nothing.
+    """
+
+    def __init__(self, store: TrackStore, keymap: KeyMap | None = None, *, beside: Sequence[Action] = ()) -> None:
+        rows = table()
+        self.actions: tuple[Action, ...] = (keymap or KeyMap()).rows(SCREEN, (*rows, *beside))[: len(rows)]
+        self._keys = {key: action.id for action in self.actions for key in action.key_names}
+        self.store = store
+        self.frame = self.plane = 0
+        self.track = 0
+        self.loose: int | None = None
+        self.locked = False
+        self.mode: Mode | None = None
+        self.view: Viewport = cast(Viewport, None)
+        self.reveal: tuple[float, float] | None = None
+        self.message, self.warning = "", False
+        sequence = store.sequence
+        self.problems = ProblemList(store.book, sequence.height, sequence.width)
+        self.problem: Problem | None = None
+
+    @property
+    def book(self) -> TrackBook:
+        return self.store.book
+
+    @property
+    def frames(self) -> int:
+        return self.book.detections.frames
+
+    # ---- keys ---------------------------------------------------------------------------------------------------------
+
+    def knows(self, key: str) -> bool:
+        """Whether a key means something here now."""
+        return self.mode is not None or key in self._keys or key == "escape" or (len(key) == 1 and key in "123456789")
+
+    def press(self, key: str) -> bool:
+        """Do what a key means; False when it means nothing here."""
+        self.message, self.warning = "", False
+        try:
+            return self._press(key)
+        except MiaError as error:
+            self.warn(str(error))
+            return True
+
+    def _press(self, key: str) -> bool:
+        if self.mode is not None:
+            if self.mode.key(self, key):
+                return True
+            if key == "escape":
+                self.mode = None
+                return True
+            self.mode = None  # another key ends it and means what it always means
+        if key in self._keys:
+            self._perform(self._keys[key])
+            return True
+        if len(key) == 1 and key in "123456789":
+            self.take(int(key))
+            return True
+        if key == "escape" and (self.problem or self.locked or self.track or self.loose is not None):
+            self._let_go()
+            return True
+        return False
+
+    def perform(self, action_id: str) -> None:
+        """Do an action by its id (a click on the footer, the palette)."""
+        self.message, self.warning = "", False
+        try:
+            self._perform(action_id)
+        except MiaError as error:
+            self.warn(str(error))
+
+    def _perform(self, action_id: str) -> None:
+        reason = self.reason(action_id)
+        if reason is not None:
+            raise MiaError(reason)
+        ROWS[action_id][1](self)
+
+    def reason(self, action_id: str) -> str | None:
+        """Why an action cannot be done now; None when it can."""
+        why = ROWS[action_id][2]
+        return None if why is None else why(self)
+
+    def _let_go(self) -> None:
+        """One thing less: the problem, then the lock, then the track."""
+        if self.problem is not None:
+            self.problem = None
+        elif self.locked:
+            self.locked = False
+        else:
+            self.track, self.loose = 0, None
+
+    def say(self, text: str) -> None:
+        self.message, self.warning = text, False
+
+    def warn(self, text: str) -> None:
+        self.message, self.warning = text, True
+
+    # ---- where ------------------------------------------------------------------------------------------------------
+
+    def go(self, frame: int) -> None:
+        """Look at another frame; the track in hand stays in view."""
+        self.frame = min(max(frame, 0), self.frames - 1)
+        self.loose = None
+        if self.problem is not None and self.problem.frame != self.frame:
+            self.problem = None
+        self.show()
+
+    def show(self) -> None:
+        """Bring what is in hand into view, and its z plane."""
+        row = self.row
+        if row is not None:
+            self.plane = int(self.book.detections.plane[row])
+        self.reveal = self.place or self.reveal
+
+    def hold(self, track: int, frame: int | None = None) -> None:
+        """Take a track in hand, and look at it there."""
+        self.track, self.loose = track, None
+        if frame is None and track and self.book.position_at(track, self.frame) is None:
+            frame = min(max(self.frame, self.book.first(track)), self.book.last(track))
+        self.go(self.frame if frame is None else frame)
+
+    def choose_row(self, row: int) -> None:
+        """Take the track of an object in hand, or the object when it is in none."""
+        if self.book.track[row]:
+            self.hold(int(self.book.track[row]))
+        else:
+            self.track, self.loose = 0, row
+            self.show()
+
+    @property
+    def row(self) -> int | None:
+        """The object in hand on this frame."""
+        return self.loose if not self.track else self.book.row_at(self.track, self.frame)
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """(y, x) of what is in hand: where it is, or where it was last seen."""
+        if self.loose is not None:
+            return self.at(self.loose)
+        if not self.track or not self.book.exists(self.track):
+            return None
+        seen = [frame for frame in self.book.frames(self.track) if frame <= self.frame]
+        where = self.book.position_at(self.track, seen[-1] if seen else self.book.first(self.track))
+        return None if where is None else (where[-2], where[-1])
+
+    def at(self, row: int) -> tuple[float, float]:
+        """(y, x) of an object."""
+        y, x = self.book.detections.position[row, -2:].tolist()
+        return y, x
+
+    def here(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The rows of this frame whose objects are there."""
+        rows = self.book.at(self.frame)
+        return rows[~self.book.gone[rows]]
+
+    # ---- choosing ---------------------------------------------------------------------------------------------------
+
+    def choose(self, text: str, targets: list[tuple[int, tuple[float, float]]], act: Callable[..., None]) -> None:
+        """Put letters on what can be chosen: (a row or a track, its place (y, x))."""
+        boxes = [Target(what, (y, x), (x - BOX_PX, y - BOX_PX, x + BOX_PX, y + BOX_PX)) for what, (y, x) in targets]
+        hints = place_hints(boxes, self.view)
+        if not hints:
+            raise MiaError("There is nothing in view to choose. Pan, zoom out (-) or press f.")
+        self.mode = Choosing(text, hints, act)
+
+    def nearest(self, rows: np.ndarray[Any, Any], place: tuple[float, float]) -> list[int]:
+        """Rows by their distance from a place (y, x)."""
+        where = self.book.detections.position[rows, -2:]
+        order = np.argsort(((where - np.array(place)) ** 2).sum(1), kind="stable")
+        return [int(row) for row in rows[order]]
+
+    def candidates(self) -> list[Candidate]:
+        """What the digits take now: up to nine, the nearest first."""
+        if self.problem is not None:
+            return []
+        row, place = self.row, self.place
+        if place is None:
+            return []
+        if row is None:
+            others = [r for r in self.nearest(self.here(), place) if self.book.track[r] != self.track]
+            return [Candidate(n, self.track, r, self.at(r)) for n, r in enumerate(others[:CANDIDATES], 1)]
+        return self._tracks_before(row, place)
+
+    def _tracks_before(self, row: int, place: tuple[float, float]) -> list[Candidate]:
+        """Tracks that were near on the frames before, the one of this object left out."""
+        book, own = self.book, int(self.book.track[row])
+        found: dict[int, tuple[float, float]] = {}
+        for back in range(1, LOOK_BACK + 1):
+            if self.frame - back < 0:
+                break
+            rows = book.at(self.frame - back)
+            for other in self.nearest(rows[book.track[rows] > 0], place)[: CANDIDATES + 1]:
+                found.setdefault(int(book.track[other]), self.at(other))
+        found.pop(own, None)
+        nearest = sorted(found.items(), key=lambda entry: (entry[1][0] - place[0]) ** 2 + (entry[1][1] - place[1]) ** 2)
+        return [Candidate(n, track, None, where) for n, (track, where) in enumerate(nearest[:CANDIDATES], 1)]
+
+    def take(self, digit: int) -> None:
+        """What a digit stands for: a fix of the problem, or a candidate."""
+        from mia_tui.tracking import edits
+
+        if self.problem is not None:
+            fixes = self.problem.fixes
+            if digit > len(fixes):
+                raise MiaError(
+                    f"There are {len(fixes)} ways to mend this." if fixes else "Nothing is proposed for this."
+                )
+            self.edit(fixes[digit - 1].edit, *fixes[digit - 1].arguments)
+            return
+        candidate = next((c for c in self.candidates() if c.digit == digit), None)
+        if candidate is None:
+            raise MiaError("No candidate has this digit." if self.place else "Choose a track first: ' and its letters.")
+        row = self.row if candidate.row is None else candidate.row
+        self.edit(edits.reassign, row, candidate.track)
+        self.hold(candidate.track)
+
+    # ---- changing ---------------------------------------------------------------------------------------------------
+
+    def edit(self, edit: Callable[..., str], *arguments: Any) -> None:
+        """Make a correction, say what it was, and look for problems around it again."""
+        self.say(self.store.do(edit, *arguments))
+        self.follow()
+
+    def follow(self) -> None:
+        """After a change: problems anew, and nothing in hand that is no longer there."""
+        self.problems.update(self.book)
+        self.problem = None
+        if self.track and not self.book.exists(self.track):
+            self.track = 0
+        self.locked = self.locked and bool(self.track)

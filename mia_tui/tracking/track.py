@@ -1,0 +1,143 @@
+"""Tracking a sequence of a project: read its objects, link them, keep what a person decided, write the tracks."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mia_tui.errors import MiaError
+from mia_tui.project import Project
+from mia_tui.tracking.book import Name, TrackBook
+from mia_tui.tracking.detections import Detections
+from mia_tui.tracking.gaps import fill_gaps
+from mia_tui.tracking.link import link_and_learn
+from mia_tui.tracking.options import LinkOptions
+from mia_tui.tracking.pins import Pins
+from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequence, find_sequences, read_detections
+from mia_tui.tracking.store import Link, Pin, TrackStore, create, tracks_path
+from mia_tui.tracking.tracks import COLUMNS, Tracks, tracks_of
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What came of tracking a sequence."""
+
+    path: Path
+    tracks: Tracks
+    kept: int
+    """Decisions of a person that the links follow."""
+
+
+def sequences_to_track(project: Project, source: str, names: list[str]) -> list[Sequence]:
+    """The sequences with these names; without names all that are certain and have something in `source`.
+
+    Raises
+    ------
+    MiaError
+        For a name that is none, and when there is nothing to track.
+    """
+    folder = project.source_folder(source)
+    if names:
+        return [find_sequence(project, name) for name in names]
+    listed = find_sequences(project)
+    with_files = [s for s in listed if any(moment and (folder / moment.key).is_dir() for moment in s.moments)]
+    certain = [sequence for sequence in with_files if sequence.series]
+    if certain:
+        return certain
+    if with_files:
+        raise MiaError(
+            f"it is not certain that the images of {with_files[0].name} follow each other in time: their names differ "
+            f"in more than one number. Say so with --sequence {with_files[0].name}"
+        )
+    raise MiaError(
+        f"nothing of {source} in project {project.name} can be tracked: it takes a stack in time or a folder of frames "
+        "with labels or predictions on it."
+    )
+
+
+def track_sequence(
+    project: Project,
+    sequence: Sequence,
+    source: str,
+    options: LinkOptions,
+    *,
+    replace: bool = False,
+    keep: bool = False,
+    progress: Progress | None = None,
+) -> Tracked:
+    """Link the objects of a sequence and write its tracks.
+
+    Parameters
+    ----------
+    replace : bool
+        Corrections that are there are put aside (kept in a file) and forgotten.
+    keep : bool
+        Corrections that are there are decisions that the links follow: links made and cut stay, what was deleted stays
+        out. The old tracks are put aside as well.
+
+    Raises
+    ------
+    MiaError
+        When there are corrections and neither is given, and where something cannot be read or written.
+    """
+    found = read_detections(project, sequence, source)
+    decisions: list[Pin] = []
+    links: list[Pin] = []
+    path = tracks_path(project, sequence.name, source)
+    if keep and path.exists():
+        with TrackStore(project, sequence, source, read_only=True) as store:
+            decisions = store.decisions
+            links = [(store.book.name(a), store.book.name(b), True) for a, b in standing_links(store.book)]
+    left = _without(found, {one for one, other, _ in decisions if one == other})
+    flat = sequence.planes == 1 and len(left) > 0 and bool((left.area > 0).all())
+    masks = SequenceMasks(project, sequence, source) if flat else None
+    pins = _pins(left, [*links, *(pin for pin in decisions if not pin[2])])
+    edges, motion = link_and_learn(left, options, masks, pins, progress)
+    tracks = fill_gaps(tracks_of(left, edges))
+    link = Link(asdict(options), motion.to_json())
+    path = create(project, sequence, source, found, tracks, link, replace=replace or keep, pins=decisions)
+    return Tracked(path, tracks, len(links) + sum(not together for *_, together in decisions))
+
+
+def _without(found: Detections, names: set[Name]) -> Detections:
+    """The detections that a person has not put aside."""
+    if not names:
+        return found
+    each = zip(found.frame.tolist(), found.plane.tolist(), found.object.tolist(), strict=True)
+    kept = np.array([name not in names for name in each], bool)
+    columns = {name: getattr(found, name)[kept] for name in COLUMNS}
+    return dataclasses.replace(found, **columns)
+
+
+def _pins(found: Detections, decisions: list[Pin]) -> Pins:
+    """Decisions as rows; those about objects that are not there are left out."""
+    rows = {
+        name: row
+        for row, name in enumerate(zip(found.frame.tolist(), found.plane.tolist(), found.object.tolist(), strict=True))
+    }
+    pairs: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
+    for one, other, together in decisions:
+        if one != other and one in rows and other in rows:
+            pairs[together].append((rows[one], rows[other]))
+    return Pins(*(np.array(pairs[together], np.int64).reshape(-1, 2) for together in (True, False)))
+
+
+def standing_links(book: TrackBook) -> list[tuple[int, int]]:
+    """The links that a person made and that are still there: nothing was put in between since."""
+    return [(a, b) for (a, b), together in book.pins.items() if together and is_link(book, a, b)]
+
+
+def is_link(book: TrackBook, one: int, other: int) -> bool:
+    """Whether a row is directly followed by another: in its track, or as the first of a daughter."""
+    before, after = int(book.track[one]), int(book.track[other])
+    if not (before and after):
+        return False
+    rows = book.rows(before)
+    if before == after:
+        at = int(np.searchsorted(rows, one))
+        return at + 1 < len(rows) and int(rows[at + 1]) == other
+    return book.mothers.get(after) == before and int(rows[-1]) == one and int(book.rows(after)[0]) == other
