@@ -1,4 +1,4 @@
-"""The first pass: each frame's objects are linked to those that wait for them, and only what changed is solved again."""
+"""The first pass: links from frame to frame, each of them solved for itself; what changed is solved again."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -135,7 +135,8 @@ def _cheapest(possible: Candidates, halved: Array) -> tuple[Array, Array]:
     slots = np.concatenate([2 * source[first], 2 * source + 1])
     ends = np.concatenate([target[first], target])
     chosen = assign(ends, slots, np.concatenate([cost[first], cost + possible.second]), possible.limit)
-    return slots[chosen] // 2, ends[chosen]
+    sources: Array = slots[chosen] // 2
+    return sources, ends[chosen]
 
 
 def solve_again(linker: Linker, book: Book, rows: Array) -> Array:
@@ -160,7 +161,8 @@ def solve_again(linker: Linker, book: Book, rows: Array) -> Array:
             touched[spreads] = True
             last = max([last, *book.frame[spreads].tolist()])
         t += 1
-    return np.unique(np.concatenate(solved))
+    again: Array = np.unique(np.concatenate(solved))
+    return again
 
 
 def _solve_frame(t: int, linker: Linker, book: Book, touched: Array) -> tuple[Array, Array]:

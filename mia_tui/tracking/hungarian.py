@@ -57,7 +57,7 @@ class Hungarian:
 
     def candidates(self, t: int, sources: Array, targets: Array) -> Candidates:
         """Links from `sources`, rows that wait for their next object, to `targets`, the rows of frame `t`."""
-        source, target = near(self._places, sources, self._places[sources], targets, self._gate)
+        source, target = near(sources, self._places[sources], targets, self._places[targets], self._gate)
         possible = Candidates(source, target, self.cost(source, target), None)
         return same_class(possible, self._found) if self._rule == "hard" else possible
 
@@ -77,20 +77,18 @@ def same_class(possible: Candidates, detections: Detections) -> Candidates:
     return possible.only(detections.label[possible.source] == detections.label[possible.target])
 
 
-def near(places: Array, sources: Array, expected: Array, targets: Array, gate: float) -> tuple[Array, Array]:
+def near(sources: Array, expected: Array, targets: Array, places: Array, gate: float) -> tuple[Array, Array]:
     """(sources, targets) of all pairs with a distance of at most `gate`, sorted by both.
 
     Parameters
     ----------
-    places : (N, D) float64
-        Of all rows.
     sources, targets : (n,), (m,) int
-        Rows.
-    expected : (n, D) float64
-        Where the sources will be.
+        Rows, ascending.
+    expected, places : (n, D), (m, D) float64
+        Where the sources will be, and where the targets are.
     """
     if not len(sources) or not len(targets):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    pairs = cKDTree(expected).sparse_distance_matrix(cKDTree(places[targets]), gate, output_type="ndarray")
+    pairs = cKDTree(expected).sparse_distance_matrix(cKDTree(places), gate, output_type="ndarray")
     order = np.argsort(pairs["i"] * len(targets) + pairs["j"])
     return sources[pairs["i"][order]], targets[pairs["j"][order]]

@@ -12,6 +12,7 @@ from mia_tui.tracking.hungarian import Hungarian
 from mia_tui.tracking.options import LinkOptions, Method
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.points import Motion, Points
+from mia_tui.tracking.second_pass import Scene, learn_and_close
 
 Array = npt.NDArray[Any]
 Masks = Callable[[int], Array]
@@ -68,7 +69,11 @@ def link_and_learn(
         link_frame(t, linker, book)
         if progress is not None:
             progress(t + 1, detections.frames)
-    return _sorted(book.edges()), motion
+    edges = book.edges()
+    if isinstance(linker, Points) and detections.frames > 1 and len(detections):
+        closed, motion.rates = learn_and_close(Scene(detections, scaled(detections, options), options, motion, book))
+        edges = np.concatenate([edges, closed])
+    return _sorted(edges), motion
 
 
 def method_of(options: LinkOptions, masks: Masks | None) -> Method:

@@ -11,11 +11,12 @@ from scipy.stats import chi2
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.hungarian import Candidates, near, same_class
 from mia_tui.tracking.options import GATE, LinkOptions
+from mia_tui.tracking.rates import Rates
 from mia_tui.tracking.registration import points_shift
 
 Array = npt.NDArray[Any]
 
-_BEYOND = float(np.exp(-11.0))
+_BEYOND = float(np.exp(-10.0))
 """Share of true steps that the gate gives up: in two dimensions it is at 22 sigma^2, a log likelihood of -11."""
 _USUAL = 0.05
 """Share of true steps that are longer than the radius within which partners are looked for to find the drift."""
@@ -23,7 +24,7 @@ _CLASS = 5.0
 """What another class costs with the soft rule, in units of sigma^2 (60 px^2 where sigma is 3.5 px)."""
 _PRIOR_STEPS, _MEMORY = 10.0, 10.0
 """How many steps the first guess of sigma^2 is worth, and over how many frames of steps it is remembered."""
-_LEAST = 0.05
+LEAST = 0.05
 """Pixels: sigma is never below it."""
 
 
@@ -39,19 +40,19 @@ class Motion:
         Variance of a step along one axis that the gate of frame t stands on; the last one is for a frame to come.
     steps : (T + 1,) float64
         How many steps that is worth.
-    rates : dict
-        What the second pass learnt: see `second_pass.learn`.
+    rates : Rates, optional
+        What the second pass learnt.
     """
 
     drift: Array
     spread: Array
     steps: Array
-    rates: dict[str, list[float]]
+    rates: Rates | None = None
 
     @classmethod
     def blank(cls, frames: int, axes: int) -> "Motion":
         first = GATE**2 / gate_factor(axes)
-        return cls(np.zeros((frames, axes)), np.full(frames + 1, first), np.full(frames + 1, _PRIOR_STEPS), {})
+        return cls(np.zeros((frames, axes)), np.full(frames + 1, first), np.full(frames + 1, _PRIOR_STEPS))
 
     def longer(self, frames: int) -> "Motion":
         """The same with room for more frames, about which it knows what it knew last."""
@@ -60,16 +61,17 @@ class Motion:
             np.concatenate([self.drift, np.zeros((more, self.drift.shape[1]))]),
             np.concatenate([self.spread, np.repeat(self.spread[-1:], more)]),
             np.concatenate([self.steps, np.repeat(self.steps[-1:], more)]),
-            dict(self.rates),
+            self.rates,
         )
 
     def as_json(self) -> dict[str, Any]:
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+        arrays = {name: getattr(self, name).tolist() for name in ("drift", "spread", "steps")}
+        return arrays | {"rates": self.rates and self.rates.as_json()}
 
     @classmethod
     def of_json(cls, written: Mapping[str, Any]) -> "Motion":
-        arrays = (np.asarray(written[name], np.float64) for name in ("drift", "spread", "steps"))
-        return cls(*arrays, dict(written["rates"]))
+        drift, spread, steps = (np.asarray(written[name], np.float64) for name in ("drift", "spread", "steps"))
+        return cls(drift, spread, steps, Rates.of_json(written["rates"]) if written["rates"] else None)
 
 
 def gate_factor(axes: int) -> float:
@@ -99,7 +101,7 @@ class Points:
         if t >= self._known:
             self._learn_drift(t)
         expected = self._places[sources] + self.motion.drift[t]
-        source, target = near(self._places, sources, expected, targets, self.gate(t))
+        source, target = near(sources, expected, targets, self._places[targets], self.gate(t))
         limit = self._factor * float(self.motion.spread[t])
         possible = Candidates(source, target, self.cost(source, target), limit)
         return same_class(possible, self._found) if self._options.class_rule == "hard" else possible
@@ -134,6 +136,6 @@ class Points:
             apart = self._places[target] - self._places[source] - self.motion.drift[t]
             here = float(np.median(np.sum(apart**2, axis=1))) / self._middle
             steps = min(steps, _MEMORY * len(source))
-            spread = max((steps * spread + len(source) * here) / (steps + len(source)), _LEAST**2)
+            spread = max((steps * spread + len(source) * here) / (steps + len(source)), LEAST**2)
             steps += len(source)
         self.motion.spread[t + 1], self.motion.steps[t + 1] = spread, steps

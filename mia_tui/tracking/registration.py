@@ -23,7 +23,7 @@ def points_shift(before: Array, after: Array, expected: Array, radius: float) ->
     """The shift (D,) that takes the points of one frame to those of the next.
 
     Median over mutual nearest neighbours after the expected shift; where too few of them are near, the peak of the
-    cross-correlation of both frames' points on a grid (a jump of the stage) takes its place if it explains clearly more.
+    cross-correlation of both frames' points on a grid takes its place if it explains clearly more: the stage jumped.
 
     Parameters
     ----------
