@@ -106,6 +106,7 @@ class TrackingScreen(ImageScreen):
         self._busy = ""
         self._doing = ""
         self._turn = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._timer: Timer | None = None
         self._asked: int | None = None
         self._frame = 0
@@ -141,8 +142,7 @@ class TrackingScreen(ImageScreen):
     # ---- opening ----------------------------------------------------------------------------------------------------
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self.run_worker(self._start(), group="tracking-start", exclusive=True)
+        self.run_worker(self._start(), group="tracking-start")
 
     def on_screen_suspend(self) -> None:
         self._stop()
@@ -156,7 +156,6 @@ class TrackingScreen(ImageScreen):
         await self._close(say=False)
 
     async def on_unmount(self) -> None:
-        await super().on_unmount()
         await self._close()
 
     async def _close(self, *, say: bool = True) -> None:
@@ -177,9 +176,13 @@ class TrackingScreen(ImageScreen):
             return await asyncio.shield(asyncio.to_thread(do))
 
     async def _start(self) -> None:
-        if self._desk is not None:
-            self.rebuild()
-            return
+        async with self._opening:  # two wishes to open are one: the second finds it open
+            if self._desk is not None:
+                self.rebuild()
+            else:
+                await self._find_and_open()
+
+    async def _find_and_open(self) -> None:
         try:
             self._choices = await asyncio.to_thread(self._find_choices)
         except MiaError as error:
@@ -563,7 +566,7 @@ class TrackingScreen(ImageScreen):
 
         def chosen(index: str | None) -> None:
             if index is not None:
-                self.run_worker(self._open(self._choices[int(index)]), group="tracking-start", exclusive=True)
+                self.run_worker(self._open(self._choices[int(index)]), group="tracking-start")
 
         options = [(str(i), choice.text) for i, choice in enumerate(self._choices)]
         now = next((str(i) for i, c in enumerate(self._choices) if (c.sequence.name, c.source) == self._chosen), None)

@@ -11,6 +11,9 @@ from mia_tui.tracking.strip import LABEL, StripLine, column_of, lineage_strip, o
 if TYPE_CHECKING:
     from mia_tui.tracking.desk.desk import TrackDesk
 
+DIGIT = "bold #000000 on #ffe000"
+"""As hints look on the image."""
+
 
 def hex_color(track: int) -> str:
     """The colour of a track as `#rrggbb`."""
@@ -103,7 +106,7 @@ def choice_text(desk: "TrackDesk") -> Content:
     if desk.problem is not None:
         parts: list[Any] = [("! ", "bold $warning"), (desk.problem.text, "$warning")]
         for digit, fix in enumerate(desk.problem.fixes, 1):
-            parts += ["   ", (str(digit), "bold $text"), f" {fix.text}"]
+            parts += ["  ", (f" {digit} ", DIGIT), f" {fix.text}"]
         if not desk.problem.fixes:
             parts += ["   nothing is proposed, a sets it aside"]
         return Content.assemble(*parts)
@@ -114,7 +117,7 @@ def choice_text(desk: "TrackDesk") -> Content:
         else:
             number = int(desk.book.track[candidate.row])
             what = (f"{number}" if number else "loose", hex_color(number))
-        parts += [(f" {candidate.digit} ", "bold $text"), what, " "]
+        parts += ["  ", (f" {candidate.digit} ", DIGIT), " ", what]
     if not parts:
         return Content("")
     takes = "takes the object of" if desk.row is None else "gives the number of"
