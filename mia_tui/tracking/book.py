@@ -41,6 +41,8 @@ class TrackBook:
     pins : dict
         (row, row) -> True: a person said that the first goes on as the second. False: that it does not. An object
         with itself is False: it is in no track.
+    accepted : set
+        (kind of problem, rows it is about ...): a person looked and said that it is right as it is.
     """
 
     def __init__(self, detections: Detections, track: Array, gone: Array | None = None) -> None:
@@ -51,6 +53,7 @@ class TrackBook:
         self.mothers: dict[int, int] = {}
         self.merged: dict[int, int] = {}
         self.pins: dict[tuple[int, int], bool] = {}
+        self.accepted: set[tuple[Any, ...]] = set()
         self._starts = detections.starts
         self._rows = self._members()
         self.next_number = max(self._rows, default=0) + 1
@@ -198,8 +201,9 @@ class TrackBook:
         """Do one step, or take it back.
 
         Steps are `["move", before, after, [names]]` (objects change their track), `["mother", track, before, after]`,
-        `["merged", track, before, after]`, `["fill", track, frame, before, after]` (positions or null) and
-        `["pin", name, name, before, after]` (true, false or null); 0 stands for no track.
+        `["merged", track, before, after]`, `["fill", track, frame, before, after]` (positions or null),
+        `["pin", name, name, before, after]` (true, false or null) and `["accept", kind, [names], before, after]` (true
+        or false); 0 stands for no track.
         """
         kind, *what = step
         pair = what[:2] if kind == "move" else what[-2:]
@@ -217,6 +221,9 @@ class TrackBook:
                 del self.filled[what[0]]
         elif kind == "pin":
             _put(self.pins, (self.row(tuple(what[0])), self.row(tuple(what[1]))), after)
+        elif kind == "accept":
+            problem = (what[0], *(self.row(tuple(name)) for name in what[1]))
+            (self.accepted.add if after else self.accepted.discard)(problem)
         elif kind in ("mother", "merged"):
             _put(self.mothers if kind == "mother" else self.merged, what[0], after or None)
         else:
@@ -299,6 +306,11 @@ class Draft:
         before = self._book.pins.get((one, other))
         if before is not together:
             self._do(["pin", list(self._book.name(one)), list(self._book.name(other)), before, together])
+
+    def accept(self, kind: str, rows: tuple[int, ...]) -> None:
+        """What a person said is right, though it looks like a problem of this kind about these rows."""
+        if (kind, *rows) not in self._book.accepted:
+            self._do(["accept", kind, [list(self._book.name(row)) for row in rows], False, True])
 
     def check(self) -> None:
         """That the tracks that changed can be.

@@ -166,6 +166,30 @@ def fill(book: TrackBook, draft: Draft, track: int, frame: int, row: int | None 
     return f"object {book.detections.object[row]} fills track {track} on frame {frame + 1}"
 
 
+def extend(book: TrackBook, draft: Draft, track: int, row: int) -> str:
+    """An object in no track becomes the first or the last of a track; the frames between are filled."""
+    frame = int(book.detections.frame[row])
+    if not book.exists(track) or book.first(track) <= frame <= book.last(track):
+        raise MiaError(f"track {track} cannot be extended to frame {frame + 1}: it is there, or not at all.")
+    if book.track[row]:
+        raise MiaError(f"object {book.detections.object[row]} is in track {book.track[row]}.")
+    earlier, later = sorted((frame, book.first(track) if frame < book.first(track) else book.last(track)))
+    draft.move(_one(row), track)
+    _unmother(book, draft, track)
+    _fill_between(book, draft, track, earlier, later)
+    _pin_before(book, draft, track, later)
+    return f"track {track} extended to object {book.detections.object[row]} of frame {frame + 1}"
+
+
+def accept(book: TrackBook, draft: Draft, kind: str, rows: tuple[int, ...]) -> str:
+    """What looks like a problem of this kind is right as it is: it is not shown again. `rows` is what it is about."""
+    if (kind, *rows) in book.accepted:
+        raise MiaError("that was set aside already.")
+    draft.accept(kind, rows)
+    frame, _, number = book.name(rows[-1])
+    return f"{kind}: right as it is, at object {number} of frame {frame + 1}"
+
+
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
 

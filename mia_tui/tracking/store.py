@@ -282,8 +282,8 @@ class TrackStore:
                     continue
                 made, forward = self._history.take(line)
                 steps = made.record()["steps"]
-                new = line.revision > revision  # older ones are in the table, but for the pins
-                self.book.take_all([step for step in steps if new or step[0] == "pin"], forward=forward)
+                new = line.revision > revision  # older ones are in the table, but for what a person decided
+                self.book.take_all([step for step in steps if new or step[0] in ("pin", "accept")], forward=forward)
         except (LookupError, ValueError, TypeError) as error:
             raise MiaError(
                 f"{self.path.with_suffix('.journal')} does not fit the tracks ({error}). Nothing was changed. Restore "

@@ -1,0 +1,479 @@
+"""Where tracks look wrong: what a person who corrects them looks at next.
+
+A problem is a deviation from what is usual in the sequence (`Scales`), at one place of one track. What a person decided
+is none: a link that was pinned together does not jump, an end whose possible continuations are all pinned apart is one,
+and what was set aside (`edits.accept`) stays so. `fixes` proposes corrections for a problem.
+
+Kinds
+-----
+starts, ends : away from the border, not on the first or last frame, no division.
+short : both, within 3 frames.
+jump : a step so long that its chance is less than that of 3 sigma in one dimension, also for this track.
+size : the area changes by more than a half or its inverse and more than 4 sigma, away from divisions and the border.
+swap : two tracks close to each other that would cost hardly more the other way round, by step, size and class.
+lone daughter : a division with one daughter.
+far daughter : a daughter that starts further from her mother than daughters do.
+gap : frames passed without an object and not filled.
+loose : an object in no track near a filled gap, or near a free end at the border.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mia_tui.tracking.book import TrackBook
+from mia_tui.tracking.chains import Chains, View, neighbours, pairs
+from mia_tui.tracking.detections import Array
+from mia_tui.tracking.scales import GAP, Scales, measure
+
+SHORT = 3
+"""Frames of a track that is short."""
+
+LIKELY = 1.0
+"""Natural logarithm of the odds up to which the other way round costs "hardly more"."""
+
+_LONG = 10  # frames of a filled gap in which objects in no track are looked for
+_PRIOR = 4  # steps of sigma that count along with a track's own
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A place to look at.
+
+    Attributes
+    ----------
+    kind : str
+    track, other : int
+        The track, and the second one where there is one (a swap's, a daughter or a mother), else 0.
+    frame : int
+        Where to look, 0-based.
+    position : tuple of float
+        (y, x) or (z, y, x), as in `Detections`.
+    text : str
+        A line that says what and why.
+    doubt : float
+        How many sigma from the usual: measured for a jump, a size and a far daughter; for others on that scale by
+        convention (an end 3, one with a continuation near up to 6; a swap 3 less the logarithm of its odds).
+    rows : tuple of int
+        What it is about: `edits.accept(kind, rows)` sets it aside.
+    """
+
+    kind: str
+    track: int
+    other: int
+    frame: int
+    position: tuple[float, ...]
+    text: str
+    doubt: float
+    rows: tuple[int, ...]
+
+
+def find_problems(book: TrackBook, height: int, width: int, reach: float | None = None) -> list[Problem]:
+    """All problems of the tracks, by frame, then track.
+
+    Parameters
+    ----------
+    height, width : int
+        Of a frame, in pixels: who comes or goes near the border is no problem. (The first and last z plane are none.)
+    reach : float, optional
+        Pixels that an object may be away one frame later; from the steps and the sizes when not given.
+    """
+    return ProblemList(book, height, width, reach).problems
+
+
+def scales_of(book: TrackBook, height: int, width: int, reach: float | None = None) -> Scales:
+    """What is usual in the tracks of a book."""
+    before, after = Chains.of(book).links
+    order = np.argsort(before)
+    partings = [(book.rows(mother), book.rows(daughter)) for daughter, mother in book.mothers.items()]
+    ends = np.array([(m[-1], d[0]) for m, d in partings if len(m) and len(d)], np.int64).reshape(-1, 2)
+    return measure(book.detections, before[order], after[order], ends, height, width, reach)
+
+
+class ProblemList:
+    """The problems of a book while it is corrected: after each correction only what it touched is looked at again.
+
+    What is usual is measured once, when the list is made, so that a correction does not move every bound.
+
+    Attributes
+    ----------
+    problems : list of Problem
+        By frame, then track. As of the last `update`.
+    """
+
+    def __init__(
+        self, book: TrackBook, height: int, width: int, reach: float | None = None, *, scales: Scales | None = None
+    ) -> None:
+        self.book = book
+        self.scales = scales or scales_of(book, height, width, reach)
+        self.view = View.of(book, self.scales)
+        chains = Chains.of(book)
+        self.view.relink(chains)
+        self.problems = sorted(_search(self.view, chains, everything=True), key=_order)
+        self._remember()
+
+    def update(self) -> bool:
+        """Look again at what changed in the book since; whether something had changed."""
+        touched, rows = self._changes()
+        if not touched and not len(rows):
+            return False
+        moved = self._relink(touched, rows)
+        again = touched | _beside(self.view, moved) | _relatives(self.book, touched)
+        kept = [p for p in self.problems if p.track not in again and not (p.kind == "swap" and p.other in again)]
+        chains = Chains.of(self.book, again)
+        self.problems = sorted([*kept, *_search(self.view, chains)], key=_order)
+        self._remember()
+        return True
+
+    def _remember(self) -> None:
+        book = self.book
+        self._track = book.track.copy()
+        self._mothers, self._merged, self._pins = dict(book.mothers), dict(book.merged), dict(book.pins)
+        self._accepted = set(book.accepted)
+        self._filled = {track: frozenset(places) for track, places in book.filled.items()}
+
+    def _changes(self) -> tuple[set[int], Array]:
+        """The tracks that are not what they were, and the rows of which something was decided."""
+        book = self.book
+        rows = np.flatnonzero(book.track != self._track)
+        touched = set(np.unique(np.concatenate([book.track[rows], self._track[rows]])).tolist())
+        for now, then in ((book.mothers, self._mothers), (book.merged, self._merged)):
+            for one, other in now.items() ^ then.items():
+                touched |= {one, other}
+        for track in book.filled.keys() | self._filled.keys():
+            if self._filled.get(track, frozenset()) != book.filled.get(track, {}).keys():
+                touched.add(track)
+        said = [row for pair, _ in book.pins.items() ^ self._pins.items() for row in pair]
+        said += [row for _, *about in book.accepted ^ self._accepted for row in about]
+        named = np.array(said, np.int64)
+        touched |= set(book.track[named].tolist())
+        return touched - {0}, np.concatenate([rows[(book.track[rows] == 0) | (self._track[rows] == 0)], named])
+
+    def _relink(self, touched: set[int], rows: Array) -> Array:
+        """Bring the links up to date; the rows where something is different now."""
+        view = self.view
+        chains = Chains.of(self.book, touched)
+        mine = np.union1d(chains.rows, rows)
+        next_, previous = view.next[mine], view.previous[mine]
+        view.next[mine] = view.previous[mine] = -1
+        view.relink(chains)
+        differs = (view.next[mine] != next_) | (view.previous[mine] != previous)
+        # who has a mother, daughters or a merge is no free end: the ends of all touched tracks count as different
+        return np.unique(np.concatenate([mine[differs], rows, chains.rows[chains.head | chains.tail]]))
+
+
+def _order(problem: Problem) -> tuple[int, int, str, tuple[int, ...]]:
+    return problem.frame, problem.track, problem.kind, problem.rows
+
+
+def _relatives(book: TrackBook, touched: set[int]) -> set[int]:
+    found: set[int] = set()
+    for daughter, mother in book.mothers.items():
+        if daughter in touched or mother in touched:
+            found |= {daughter, mother}
+    return found
+
+
+def _beside(view: View, rows: Array) -> set[int]:
+    """The tracks with a free end or a gap near one of these rows: what they are told to be may depend on it."""
+    if not len(rows):
+        return set()
+    book, frame = view.book, view.book.detections.frame
+    rows = np.sort(rows)
+    a, b = view.window(int(frame[rows[0]]) - _LONG, int(frame[rows[-1]]) + _LONG)
+    here = np.arange(a, b)
+    starts, ends = here[view.previous[a:b] < 0], here[view.next[a:b] < 0]
+    near = [np.zeros(0, np.int64)]
+    for one, other in ((ends, rows), (rows, starts)):
+        before, after, _ = view.meet(one, other)
+        near += [book.track[before], book.track[after]]
+    holes, at, place = _holes(view, here[(view.next[a:b] >= 0)])
+    which, _, _ = pairs(at, place, frame[rows], view.place[rows], view.scales.reach)
+    near.append(book.track[holes[which]])
+    return set(np.unique(np.concatenate(near)).tolist()) - {0}
+
+
+# ---- the search ------------------------------------------------------------------------------------------------------
+
+
+def _search(view: View, chains: Chains, *, everything: bool = False) -> Iterator[Problem]:
+    """The problems of some tracks."""
+    speed, own = _speeds(view, chains)
+    free = _free_ends(view, chains, own, everything=everything)
+    listed: list[Problem] = list(free)
+    yield from listed
+    yield from _jumps(view, chains, speed)
+    yield from _sizes(view, chains)
+    yield from _swaps(view, chains, everything=everything)
+    yield from _daughters(view, set(chains.track[chains.head].tolist()))
+    yield from _gaps(view, chains)
+    yield from _loose(view, chains, {row for problem in listed for row in problem.rows})
+
+
+def _problem(
+    view: View, kind: str, row: int, text: str, doubt: float, rows: Iterable[int], *, track: int | None = None,
+    other: int = 0, frame: int | None = None,
+) -> Problem:  # fmt: skip
+    found = view.book.detections
+    number = int(view.book.track[row]) if track is None else track
+    position = tuple(found.position[row].tolist())
+    return Problem(
+        kind, number, other, int(found.frame[row]) if frame is None else frame, position, f"track {number} {text}",
+        round(float(doubt), 2), tuple(int(r) for r in rows),
+    )  # fmt: skip
+
+
+def _speeds(view: View, chains: Chains) -> tuple[Array, Array]:
+    """How long steps are in pixels per root of a frame: sigma of the other steps of each link's track; and of each row.
+
+    A track's own steps count from 4.5 sigma of all downwards, with a few of the usual ones, and never make it slower.
+    """
+    before, after = chains.links
+    scales, found = view.scales, view.book.detections
+    gap = found.frame[after] - found.frame[before]
+    dims = view.place.shape[1]
+    square = ((view.place[after] - view.place[before]) ** 2).sum(1) / gap
+    capped = np.minimum(square, (4.5 * scales.sigma) ** 2) / dims
+    index = chains.index
+    which = index[~chains.tail]
+    count = int(index[-1]) + 1 if len(index) else 0
+    total, steps = np.bincount(which, capped, count), np.bincount(which, minlength=count)
+    usual = scales.sigma**2
+    others = (_PRIOR * usual + total[which] - capped) / (_PRIOR + steps[which] - 1)
+    own = (_PRIOR * usual + total) / (_PRIOR + steps)
+    return np.sqrt(np.maximum(others, usual)), np.sqrt(np.maximum(own, usual))[index]
+
+
+def _jumps(view: View, chains: Chains, speed: Array) -> Iterator[Problem]:
+    before, after = chains.links
+    book, frame = view.book, view.book.detections.frame
+    length = np.linalg.norm(view.place[after] - view.place[before], axis=1)
+    gap = frame[after] - frame[before]
+    sigmas = 3 / view.scales.bound * length / (speed * np.sqrt(gap))
+    for i in np.flatnonzero(sigmas > 3).tolist():
+        one, other = int(before[i]), int(after[i])
+        if not book.pins.get((one, other)) and ("jump", one, other) not in book.accepted:
+            over = f" over {gap[i]} frames" if gap[i] > 1 else ""
+            text = f"jumps {length[i]:.0f} px{over}, {sigmas[i]:.1f} sigma"
+            yield _problem(view, "jump", other, text, sigmas[i], (one, other))
+
+
+def _sizes(view: View, chains: Chains) -> Iterator[Problem]:
+    before, after = chains.links
+    book, found = view.book, view.book.detections
+    growth = view.size[after] - view.size[before]
+    sigmas = np.abs(growth) / (view.scales.growth * np.sqrt(found.frame[after] - found.frame[before]))
+    odd = np.flatnonzero((np.abs(growth) > np.log(1.5)) & (sigmas > 4))
+    inside = _margin(view, before[odd]) > _radius(view, before[odd]) + 1
+    inside &= _margin(view, after[odd]) > _radius(view, after[odd]) + 1
+    dividing = set(book.mothers.values())
+    for i in odd[inside].tolist():
+        one, other, track = int(before[i]), int(after[i]), int(book.track[after[i]])
+        if track in dividing and book.last(track) - found.frame[other] < SHORT:
+            continue
+        if track in book.mothers and found.frame[one] - book.first(track) < SHORT:
+            continue
+        if not book.pins.get((one, other)) and ("size", one, other) not in book.accepted:
+            text = f"changes size from {found.area[one]:.0f} to {found.area[other]:.0f} px, {sigmas[i]:.1f} sigma"
+            yield _problem(view, "size", other, text, sigmas[i], (one, other))
+
+
+def _margin(view: View, rows: Array, ahead: int = 0) -> Array:
+    """Pixels from the border, also when the drift of the next (1) or the last (-1) frame goes on."""
+    scales, found = view.scales, view.book.detections
+    position = found.position[rows, -2:]
+    where = [position]
+    if ahead:
+        frame = found.frame[rows]
+        then = np.clip(frame + ahead, 0, found.frames - 1)
+        where.append(position + (scales.drift[then] - scales.drift[frame])[:, -2:])
+    size = np.array([scales.height, scales.width])
+    margins: Array = np.min([np.minimum(p, size - p).min(1) for p in where], axis=0)
+    return margins
+
+
+def _radius(view: View, rows: Array) -> Array:
+    radius: Array = np.sqrt(view.book.detections.area[rows] / np.pi)
+    return radius
+
+
+def _free_ends(view: View, chains: Chains, own: Array, *, everything: bool) -> Iterator[Problem]:
+    """Tracks that start, end, or do both soon, away from the border."""
+    book, found = view.book, view.book.detections
+    a, b = 0, None
+    if not everything and len(chains.rows):
+        frames = found.frame[chains.rows]
+        a, b = view.window(int(frames.min()) - GAP, int(frames.max()) + GAP)
+    all_starts, all_ends = view.starts(a, b), view.ends(a, b)
+    starts = all_starts if everything else np.intersect1d(all_starts, chains.rows[chains.head])
+    ends = all_ends if everything else np.intersect1d(all_ends, chains.rows[chains.tail])
+    bound = np.zeros(len(found))
+    bound[chains.rows] = view.scales.bound * own
+    inner = {}
+    for kind, rows, ahead, side in (("starts", starts, -1, 0), ("ends", ends, 1, found.frames - 1)):
+        away = _margin(view, rows, ahead)
+        far = (found.frame[rows] != side) & (away > bound[rows] + _radius(view, rows))
+        inner[kind] = dict(zip(rows[far].tolist(), away[far].tolist(), strict=True))
+    near = {
+        "starts": _nearest(view, *view.meet(all_ends, np.array(sorted(inner["starts"]), np.int64)), at=1),
+        "ends": _nearest(view, *view.meet(np.array(sorted(inner["ends"]), np.int64), all_starts), at=0),
+    }
+    heads = {int(t): int(r) for t, r in zip(chains.track[chains.head], chains.rows[chains.head], strict=True)}
+    tails = {int(t): int(r) for t, r in zip(chains.track[chains.tail], chains.rows[chains.tail], strict=True)}
+    wholes = set(book.merged.values())
+    for track, head in heads.items():
+        tail, words = tails[track], []
+        for kind, row in (("starts", head), ("ends", tail)):
+            if row in inner[kind] and near[kind].get(row, 9.0) is not None and (kind, row) not in book.accepted:
+                words.append((kind, row, near[kind].get(row, 9.0) or 0.0, inner[kind][row]))
+        length = int(found.frame[tail] - found.frame[head]) + 1
+        if len(words) == 2 and length <= SHORT and track not in wholes:
+            if ("short", head) not in book.accepted:
+                text = f"is there for {length} frame{'s' * (length > 1)} only"
+                yield _problem(view, "short", head, text, 5 - 0.5 * length, (head,))
+            continue
+        for kind, row, sigmas, away in words:
+            other = f"; {sigmas:.1f} sigma away is a {'loose end' if kind == 'starts' else 'start'}"
+            text = f"{kind} {away:.0f} px from the border" + (other if sigmas < 9 else "")
+            yield _problem(view, kind, row, text, 3 + max(0.0, 3 - sigmas), (row,))
+
+
+def _nearest(view: View, ends: Array, starts: Array, sigmas: Array, *, at: int) -> dict[int, float | None]:
+    """Row -> how many sigma away its nearest counterpart is; None: a person said that it is not to have any."""
+    book = view.book
+    apart = {pair for pair, together in book.pins.items() if not together}
+    decided = {pair[at] for pair in apart}
+    found: dict[int, float | None] = dict.fromkeys(decided)
+    for end, start, distance in zip(ends.tolist(), starts.tolist(), sigmas.tolist(), strict=True):
+        row = start if at else end
+        if row in decided and (end, start) in apart:
+            continue
+        best = found.get(row)
+        found[row] = distance if best is None else min(best, distance)
+    return found
+
+
+def _swaps(view: View, chains: Chains, *, everything: bool) -> Iterator[Problem]:
+    book, found = view.book, view.book.detections
+    a, b = neighbours(view, chains.rows)
+    one, other = book.track[a], book.track[b]
+    if everything:
+        wanted = one < other
+    else:
+        mine = np.zeros(len(found), bool)
+        mine[chains.rows] = True
+        wanted = (other > 0) & ((one < other) | ~mine[b])
+    wanted &= (one > 0) & (view.next[a] >= 0) & (view.next[b] >= 0)
+    turned = one > other
+    a, b = np.where(turned, b, a)[wanted], np.where(turned, a, b)[wanted]
+    a2, b2 = view.next[a], view.next[b]
+    odds = view.cost(a, b2) + view.cost(b, a2) - view.cost(a, a2) - view.cost(b, b2)
+    likely = odds <= LIKELY
+    a, b, odds = a[likely], b[likely], odds[likely]
+    order = np.lexsort((found.frame[a], book.track[b], book.track[a]))
+    a, b, odds = a[order], b[order], odds[order]
+    one, other, frame = book.track[a], book.track[b], found.frame[a]
+    breaks = (np.diff(one) != 0) | (np.diff(other) != 0) | (np.diff(frame) > GAP)
+    for run in np.split(np.arange(len(a)), np.flatnonzero(breaks) + 1) if len(a) else []:
+        yield from _swap(view, a[run], b[run], odds[run])
+
+
+def _swap(view: View, a: Array, b: Array, odds: Array) -> Iterator[Problem]:
+    """The likeliest place of two tracks' meeting to be the other way round, when nobody decided about it."""
+    book, found = view.book, view.book.detections
+    one, other = int(book.track[a[0]]), int(book.track[b[0]])
+    mother = book.mothers.get(one)
+    if mother and mother == book.mothers.get(other) and found.frame[a[0]] - book.first(one) <= GAP:
+        return  # sisters that just parted: which is which says nothing
+    for row in [*a.tolist(), *b.tolist()]:
+        if book.pins.get((row, int(view.next[row]))):
+            return
+    if any(("swap", *pair) in book.accepted for pair in zip(a.tolist(), b.tolist(), strict=True)):
+        return
+    i = int(odds.argmin())
+    first, second = int(a[i]), int(b[i])
+    chance = 100 / (1 + np.exp(min(odds[i], 50.0)))
+    text = f"and {other} may be swapped: {chance:.0f} % that they are, by their steps"
+    rows = (first, second)
+    yield _problem(
+        view, "swap", int(view.next[first]), text, 3 - max(odds[i], -7), rows, other=other, frame=int(found.frame[first]) + 1
+    )  # fmt: skip
+
+
+def _daughters(view: View, tracks: set[int]) -> Iterator[Problem]:
+    book, found = view.book, view.book.detections
+    counts = Counter(book.mothers.values())
+    for daughter, mother in book.mothers.items():
+        before, after = book.rows(mother), book.rows(daughter)
+        if not (len(before) and len(after)):
+            continue
+        last, first = int(before[-1]), int(after[0])
+        if mother in tracks and counts[mother] == 1 and ("lone daughter", last, first) not in book.accepted:
+            text = f"divides into one daughter only, {daughter}"
+            yield _problem(
+                view, "lone daughter", first, text, 4, (last, first), track=mother, other=daughter
+            )  # fmt: skip
+        if daughter in tracks:
+            gap = max(int(found.frame[first] - found.frame[last]), 1)
+            length = float(np.linalg.norm(view.place[first] - view.place[last]))
+            usual = view.scales.parting * gap**0.5
+            known = book.pins.get((last, first)) or ("far daughter", last, first) in book.accepted
+            if length > usual and not known:
+                text = f"starts {length:.0f} px from where its mother {mother} ended, {usual:.0f} px would be much"
+                yield _problem(view, "far daughter", first, text, 3 * length / usual, (last, first), other=mother)
+
+
+def _gaps(view: View, chains: Chains) -> Iterator[Problem]:
+    before, after = chains.links
+    book, frame = view.book, view.book.detections.frame
+    for i in np.flatnonzero(frame[after] - frame[before] > 1).tolist():
+        one, other = int(before[i]), int(after[i])
+        places = book.filled.get(int(book.track[one]), {})
+        missing = [f for f in range(int(frame[one]) + 1, int(frame[other])) if f not in places]
+        if missing and ("gap", one, other) not in book.accepted:
+            text = f"has no object on {len(missing)} frame{'s' * (len(missing) > 1)}"
+            yield _problem(view, "gap", one, text, 1 + 0.5 * len(missing), (one, other), frame=missing[0])
+
+
+def _holes(view: View, before: Array) -> tuple[Array, Array, Array]:
+    """The frames that links pass: the row before, the frame and the place on the way."""
+    frame = view.book.detections.frame
+    gap = frame[view.next[before]] - frame[before]
+    before, gap = before[(gap > 1) & (gap <= _LONG)], gap[(gap > 1) & (gap <= _LONG)]
+    which = np.repeat(np.arange(len(before)), gap - 1)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(gap - 1) - (gap - 1), gap - 1) + 1
+    rows = before[which]
+    share = (step / gap[which])[:, None]
+    place = view.place[rows] + share * (view.place[view.next[rows]] - view.place[rows])
+    return rows, frame[rows] + step, place
+
+
+def _loose(view: View, chains: Chains, listed: set[int]) -> Iterator[Problem]:
+    """Objects in no track where a track is filled, or where it ends at the border; else the end's fixes have them."""
+    loose = view.loose()
+    if not len(loose):
+        return
+    book, found = view.book, view.book.detections
+    holes, at, place = _holes(view, chains.links[0])
+    which, other, apart = pairs(at, place, found.frame[loose], view.place[loose], view.scales.reach)
+    near = list(zip(holes[which].tolist(), loose[other].tolist(), apart.tolist(), strict=True))
+    filled = {track: places.keys() for track, places in book.filled.items()}
+    near = [n for n in near if found.frame[n[1]] in filled.get(int(book.track[n[0]]), ())]
+    known = np.array(sorted(listed), np.int64)
+    heads, tails = (np.setdiff1d(chains.rows[side], known) for side in (chains.head, chains.tail))
+    heads, tails = np.intersect1d(heads, view.starts()), np.intersect1d(tails, view.ends())
+    end, row, sigmas = view.meet(tails, loose)
+    near += zip(end.tolist(), row.tolist(), (sigmas * view.scales.sigma).tolist(), strict=True)
+    row, start, sigmas = view.meet(loose, heads)
+    near += zip(start.tolist(), row.tolist(), (sigmas * view.scales.sigma).tolist(), strict=True)
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    for anchor, row, distance in near:
+        if (anchor, row) in book.pins or (row, anchor) in book.pins or ("loose", anchor, row) in book.accepted:
+            continue
+        key = anchor, int(found.frame[row])
+        best[key] = min(best.get(key, (np.inf, 0)), (distance, row))
+    for (anchor, frame), (distance, row) in best.items():
+        text = f"passes frame {frame + 1} {distance:.0f} px from object {found.object[row]}, which is in no track"
+        yield _problem(view, "loose", row, text, 2, (anchor, row), track=int(book.track[anchor]))
