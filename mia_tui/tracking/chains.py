@@ -139,7 +139,9 @@ class View:
         step = ((self.place[after] - self.place[before]) ** 2).sum(1) / (2 * self.scales.sigma**2 * gap)
         growth = (self.size[after] - self.size[before]) ** 2 / (2 * self.scales.growth**2 * gap)
         size = np.where(np.isnan(growth), 0, np.minimum(growth, 8))
-        total: Array = step + self.place.shape[1] / 2 * np.log(gap) + size + 2.0 * (found.label[before] != found.label[after])
+        total: Array = (
+            step + self.place.shape[1] / 2 * np.log(gap) + size + 2.0 * (found.label[before] != found.label[after])
+        )
         return total
 
 

@@ -279,7 +279,7 @@ class TrackingScreen(ImageScreen):
     def _ask_frame(self) -> None:
         """Read the frame that the desk looks at; what lies over it changes when it is there."""
         desk = self._desk
-        if desk is None or self._asked == desk.frame and self.shown is not None and self._plane_shown(desk):
+        if desk is None or (self._asked == desk.frame and self.shown is not None and self._plane_shown(desk)):
             return
         self._asked = desk.frame
         moment = desk.store.sequence.moments[desk.frame]
@@ -547,7 +547,7 @@ class TrackingScreen(ImageScreen):
 
         desk = self._desk
         assert desk is not None
-        listed = desk.problems.listed
+        listed = desk.problems.problems
         if not listed:
             raise MiaError("No problems are left.")
         options = [(str(i), f"frame {p.frame + 1:>4}   {p.text}") for i, p in enumerate(listed)]
@@ -558,7 +558,7 @@ class TrackingScreen(ImageScreen):
         desk = self._desk
         if chosen is None or desk is None:
             return
-        problem = desk.problems.listed[int(chosen)]
+        problem = desk.problems.problems[int(chosen)]
         self.run_worker(self._at_desk(partial(desk.look_at, problem)), group="tracking-keys")
 
     def action_sequence(self) -> None:

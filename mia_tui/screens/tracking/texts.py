@@ -28,7 +28,7 @@ def info_text(desk: "TrackDesk", width: int) -> Content:
         *([f"z {desk.plane + 1}/{sequence.planes}"] if sequence.planes > 1 else []),
         f"{len(book.numbers)} tracks",
         f"{len(set(book.mothers.values()))} divisions",
-        f"{len(desk.problems.listed)} problems",
+        f"{len(desk.problems.problems)} problems",
         f"{desk.store.made} corrections",
     ]
     text = " · ".join(facts)
@@ -46,7 +46,7 @@ def strip_text(desk: "TrackDesk", width: int, height: int) -> Content:
     if desk.track:
         lines = lineage_strip(desk.book, desk.track, width, height)
     else:
-        lines = overview(desk.book, [problem.frame for problem in desk.problems.listed], width)[:height]
+        lines = overview(desk.book, [problem.frame for problem in desk.problems.problems], width)[:height]
     at = column_of(desk.frame, desk.frames, width)
     parts: list[Any] = []
     for line in lines:
@@ -105,9 +105,9 @@ def choice_text(desk: "TrackDesk") -> Content:
     """What the digits choose: the fixes of the problem, or candidates."""
     if desk.problem is not None:
         parts: list[Any] = [("! ", "bold $warning"), (desk.problem.text, "$warning")]
-        for digit, fix in enumerate(desk.problem.fixes, 1):
+        for digit, fix in enumerate(desk.fixes, 1):
             parts += ["  ", (f" {digit} ", DIGIT), f" {fix.text}"]
-        if not desk.problem.fixes:
+        if not desk.fixes:
             parts += ["   nothing is proposed, a sets it aside"]
         return Content.assemble(*parts)
     parts = []

@@ -124,7 +124,7 @@ def previous_problem(desk: "TrackDesk") -> None:
 
 
 def _jump(desk: "TrackDesk", way: int) -> None:
-    listed = desk.problems.listed
+    listed = desk.problems.problems
     if not listed:
         desk.say("No problems are left.")
         return
@@ -133,10 +133,7 @@ def _jump(desk: "TrackDesk", way: int) -> None:
     else:
         later = [i for i, problem in enumerate(listed) if problem.frame >= desk.frame]
         index = (later[0] if later else 0) if way > 0 else (later[0] if later else len(listed)) - 1
-    problem = listed[index % len(listed)]
-    desk.hold(problem.track if desk.book.exists(problem.track) else 0, problem.frame)
-    desk.problem = problem
-    desk.reveal = (problem.position[-2], problem.position[-1])
+    desk.look_at(listed[index % len(listed)])
 
 
 def _problem(desk: "TrackDesk") -> str | None:
@@ -146,7 +143,7 @@ def _problem(desk: "TrackDesk") -> str | None:
 @row("aside", "a", "Fine as it is", "Problems", why=_problem, more="This is no problem: do not show it again")
 def aside(desk: "TrackDesk") -> None:
     assert desk.problem is not None
-    desk.edit(desk.problems.set_aside, desk.problem)
+    desk.edit(edits.accept, desk.problem.kind, desk.problem.rows)
     _jump(desk, 1)
 
 
@@ -277,7 +274,7 @@ def fill(desk: "TrackDesk") -> None:
         raise MiaError(f"Track {own} has an object on this frame: step to the gap.")
     place = desk.place
     loose = [r for r in desk.nearest(desk.here(), place) if not book.track[r]] if place else []
-    reach = desk.problems.reach
+    reach = desk.problems.scales.reach
     near = [r for r in loose if place and max(abs(a - b) for a, b in zip(desk.at(r), place, strict=True)) <= reach]
     desk.edit(edits.fill, own, desk.frame, *near[:1])
 

@@ -1,5 +1,6 @@
 """The track desk: the tracks of a sequence, the frame looked at, the track in hand, and what keys do with it."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,15 +10,19 @@ import numpy as np
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action, KeyMap
 from mia_tui.labeling.desk.hints import Target, Viewport, place_hints
+from mia_tui.tracking import edits
 from mia_tui.tracking.book import TrackBook
 from mia_tui.tracking.desk.modes import Choosing, Mode
 from mia_tui.tracking.desk.rows import ROWS, table
+from mia_tui.tracking.fixes import Fix, fixes
 from mia_tui.tracking.problems import Problem, ProblemList
 from mia_tui.tracking.store import TrackStore
 
 SCREEN = "tracking"
 """What the user's key map calls the desk's actions: `tracking.<id>`."""
 CANDIDATES = 9
+FAR = 3.0
+"""What is further away than so many times the usual reach of a step is no candidate."""
 LOOK_BACK = 3
 """Frames over which a track that has ended is still a candidate."""
 BOX_PX = 8.0
@@ -57,7 +62,9 @@ class TrackDesk:
     problems : ProblemList
         What is doubtful.
     problem : Problem or None
-        The one that is looked at; digits choose one of its fixes.
+        The one that is looked at.
+    fixes : tuple of Fix
+        What would mend it, the likeliest first: the digits choose.
     reveal : (y, x) or None
         What the screen should bring into view; it clears it.
     message, warning : str, bool
@@ -80,6 +87,7 @@ class TrackDesk:
         sequence = store.sequence
         self.problems = ProblemList(store.book, sequence.height, sequence.width)
         self.problem: Problem | None = None
+        self.fixes: tuple[Fix, ...] = ()
 
     @property
     def book(self) -> TrackBook:
@@ -215,6 +223,12 @@ class TrackDesk:
         rows = self.book.at(self.frame)
         return rows[~self.book.gone[rows]]
 
+    def look_at(self, problem: Problem) -> None:
+        """Go to a problem and take its track in hand; the digits choose a fix now."""
+        self.hold(problem.track if self.book.exists(problem.track) else 0, problem.frame)
+        self.problem, self.fixes = problem, fixes(self.problems.view, problem)
+        self.reveal = (problem.position[-2], problem.position[-1])
+
     # ---- choosing ---------------------------------------------------------------------------------------------------
 
     def choose(self, text: str, targets: list[tuple[int, tuple[float, float]]], act: Callable[..., None]) -> None:
@@ -239,7 +253,7 @@ class TrackDesk:
         if place is None:
             return []
         if row is None:
-            others = [r for r in self.nearest(self.here(), place) if self.book.track[r] != self.track]
+            others = [r for r in self.nearest(self.here(), place) if self._is_near(self.at(r), place)]
             return [Candidate(n, self.track, r, self.at(r)) for n, r in enumerate(others[:CANDIDATES], 1)]
         return self._tracks_before(row, place)
 
@@ -254,13 +268,15 @@ class TrackDesk:
             for other in self.nearest(rows[book.track[rows] > 0], place)[: CANDIDATES + 1]:
                 found.setdefault(int(book.track[other]), self.at(other))
         found.pop(own, None)
-        nearest = sorted(found.items(), key=lambda entry: (entry[1][0] - place[0]) ** 2 + (entry[1][1] - place[1]) ** 2)
+        near = [(track, where) for track, where in found.items() if self._is_near(where, place)]
+        nearest = sorted(near, key=lambda entry: math.dist(entry[1], place))
         return [Candidate(n, track, None, where) for n, (track, where) in enumerate(nearest[:CANDIDATES], 1)]
+
+    def _is_near(self, where: tuple[float, float], place: tuple[float, float]) -> bool:
+        return math.dist(where, place) <= FAR * self.problems.scales.reach
 
     def take(self, digit: int) -> None:
         """What a digit stands for: a fix of the problem, or a candidate."""
-        from mia_tui.tracking import edits
-
         if self.problem is not None:
             fixes = self.problem.fixes
             if digit > len(fixes):
@@ -285,7 +301,7 @@ class TrackDesk:
 
     def follow(self) -> None:
         """After a change: problems anew, and nothing in hand that is no longer there."""
-        self.problems.update(self.book)
+        self.problems.update()
         self.problem = None
         if self.track and not self.book.exists(self.track):
             self.track = 0
