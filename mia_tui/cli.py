@@ -588,6 +588,36 @@ def measure(
 
 
 @app.command()
+def motion(
+    project: ProjectPath,
+    sequence: Annotated[
+        str | None, typer.Option(help="Image or folder of frames; all that have tracks by default.")
+    ] = None,
+    source: Source = "labels",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, gets one per sequence; results/motion of the project by default.")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Frames before and after a division whose speeds are compared.")] = 5,
+    contact: Annotated[
+        float | None,
+        typer.Option(help="Pixels between objects that are in contact; touching masks by default, of points none."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Draw the plots in the terminal, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how tracked objects move, also in relation to their divisions: tables and plots."""
+    from mia_tui.commands.motion import as_data, describe, measure_sequences
+
+    opened = load_project(project)
+    rows = []
+    for found in measure_sequences(opened, source, sequence, out=out, window=window, contact_distance=contact):
+        for line in describe(*found, plots=show):
+            say(line)
+        rows.append(as_data(*found))
+    finish(as_json, {"sequences": rows})
+
+
+@app.command()
 def review(
     project: ProjectPath,
     source: Annotated[str, typer.Option("--from", help="predictions:MODEL.", show_default=False)],

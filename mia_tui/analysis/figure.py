@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mia_tui.analysis.scales import Scale, spread, ticks
+from mia_tui.analysis.scales import TINY, Scale, spread, ticks
 
 INK, GREY, GRID = "#222222", "#666666", "#E3E3E3"
 FONT = 12.0
@@ -187,7 +187,7 @@ def finite(curve: Curve, figure: Figure) -> npt.NDArray[np.float64]:
     """(N, 2) points of a curve, NaN where there is nothing to draw."""
     points = np.stack([np.asarray(curve.xs, float), np.asarray(curve.ys, float)], axis=1)
     for column, axis in enumerate((figure.x, figure.y)):
-        bad = ~np.isfinite(points[:, column]) | (axis.log & (points[:, column] <= 0))
+        bad = ~np.isfinite(points[:, column]) | (axis.log & (points[:, column] <= TINY))
         points[bad] = np.nan
     return points
 
@@ -202,7 +202,7 @@ def scales(figure: Figure, dots: tuple[int, int]) -> tuple[Scale, Scale] | None:
         return None
     found = []
     for axis, values, count in zip((figure.x, figure.y), (xs, ys), dots, strict=True):
-        values = values[np.isfinite(values) & ((values > 0) | (not axis.log))]
+        values = values[np.isfinite(values) & ((values > TINY) | (not axis.log))]
         if axis.limits is None:
             least = min(0.0, float(values.min())) if axis.from_zero else float(values.min())
             low, high = _margin(*spread(least, float(values.max()), axis.log), axis.log)

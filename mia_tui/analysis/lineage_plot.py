@@ -7,7 +7,7 @@ import numpy as np
 
 from mia_tui.analysis.figure import Axis, Curve, Figure, Label
 from mia_tui.analysis.figure_text import AXIS, TEXT, Cell, Grid
-from mia_tui.analysis.motion_plots import Shown, class_groups
+from mia_tui.analysis.motion_plots import Shown, class_groups, counted
 from mia_tui.analysis.motion_results import Motion
 from mia_tui.analysis.scales import Scale, ticks
 from mia_tui.tracking.lineage import LOST, Life, families
@@ -69,7 +69,8 @@ def _fitting(lives: dict[int, Life], most: int, *, leaves: bool) -> tuple[list[l
         (chosen if fits else left_out).append(family)
         used += lines if fits else 0
     tracks = sum(map(len, left_out))
-    return chosen, (f"not drawn: {len(left_out)} families of {tracks} tracks",) if left_out else ()
+    said = f"not drawn: {len(left_out)} more of {len(left_out) + len(chosen)} families, with {counted(tracks, 'track')}"
+    return chosen, (said,) if left_out else ()
 
 
 def _heights(lives: dict[int, Life], chosen: Iterable[list[int]]) -> tuple[dict[int, float], int]:

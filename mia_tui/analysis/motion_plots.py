@@ -182,4 +182,9 @@ def compared_text(motion: Motion, shown: Shown) -> str:
         for mean, sem in ((found.before, found.before_sem), (found.after, found.after_sem))
     )
     p = "" if np.isnan(found.p) else ", Wilcoxon p < 0.001" if found.p < 0.001 else f", Wilcoxon p = {found.p:.3f}"
-    return f"{motion.window} frames before: {before}, after: {after} ({found.divisions} divisions{p})"
+    return f"{motion.window} frames before: {before}, after: {after} ({counted(found.divisions, 'division')}{p})"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 division`, `2 divisions`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -28,8 +28,8 @@ CLASS_SCORES = {
 
 
 def table_files(folder: Path) -> list[Path]:
-    """Tables in a folder, the newest first."""
-    found = [path for path in folder.glob("*") if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
+    """Tables in a folder and those below it, the newest first."""
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()]
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 

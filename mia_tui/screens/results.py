@@ -277,12 +277,11 @@ class ResultsScreen(MiaScreen):
         return ChooseScreen(title, [(name, name) for name in models])
 
     async def action_open(self) -> None:
-        files = await asyncio.to_thread(
-            result_tables.table_files, run_actions.need_project(self.host.project).results_folder
-        )
+        folder = run_actions.need_project(self.host.project).results_folder
+        files = await asyncio.to_thread(result_tables.table_files, folder)
         if not files:
             raise MiaError("There is no table in results/ yet: m measures.")
-        options = [(str(path), path.name) for path in files]
+        options = [(str(path), str(path.relative_to(folder))) for path in files]
         self.app.push_screen(ChooseScreen("Open a table", options), self._open_later)
 
     def _open_later(self, path: str | None) -> None:

@@ -13,6 +13,8 @@ from mia_tui.tracking.tracks import Tracks
 
 WINDOW = 5
 """Frames before and after a division that are compared."""
+LEAST_PAIRS = 6
+"""Divisions that a test needs: with fewer no difference, however large, has p < 0.05."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Comparison:
         Means over divisions; NaN when there are none.
     before_sem, after_sem : float
     p : float
-        Of Wilcoxon's signed-rank test (two-sided, paired by division); NaN when there is nothing to compare.
+        Of Wilcoxon's signed-rank test (two-sided, paired by division); NaN with fewer than `LEAST_PAIRS`.
     """
 
     divisions: int
@@ -104,7 +106,7 @@ def compare(pairs: dict[int, tuple[float, float]]) -> Comparison:
     values = np.array([pair for pair in pairs.values() if not np.isnan(pair).any()]).reshape(-1, 2)
     both = by_group(values.T.reshape(-1), np.repeat([0, 1], len(values)), 2)
     p = float("nan")
-    if len(values) and (values[:, 0] != values[:, 1]).any():
+    if (values[:, 0] != values[:, 1]).sum() >= LEAST_PAIRS:
         from scipy.stats import wilcoxon
 
         p = float(wilcoxon(values[:, 0], values[:, 1]).pvalue)
