@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mia_tui.errors import MiaError
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.first_pass import Book, Linker, link_frame
 from mia_tui.tracking.hungarian import Hungarian
+from mia_tui.tracking.masks import Overlap
 from mia_tui.tracking.options import LinkOptions, Method
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.points import Motion, Points
@@ -82,9 +84,13 @@ def method_of(options: LinkOptions, masks: Masks | None) -> Method:
 
 
 def _linker(detections: Detections, options: LinkOptions, masks: Masks | None, motion: Motion, known: int) -> Linker:
-    places = scaled(detections, options)
-    if method_of(options, masks) == "hungarian":
+    places, method = scaled(detections, options), method_of(options, masks)
+    if method == "hungarian":
         return Hungarian(detections, places, options)
+    if method == "masks":
+        if masks is None:
+            raise MiaError("linking by overlap needs label images, and these are points: choose points or hungarian.")
+        return Overlap(detections, options, masks)
     return Points(detections, places, options, motion, known)
 
 
