@@ -121,7 +121,7 @@ class Oracle:
             self.desk.press(key)
         self.cost = self.cost + Cost(len(keys) - read, read)
 
-    # ---- what the desk points to ---------------------------------------------------------------------------------------
+    # ---- what the desk points to ------------------------------------------------------------------------------------
 
     def mend_problems(self) -> None:
         """From problem to problem, as long as fixes help."""
@@ -158,7 +158,7 @@ class Oracle:
         book.take_all(draft.steps, forward=False)
         return errors
 
-    # ---- by hand -------------------------------------------------------------------------------------------------------
+    # ---- by hand ----------------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
         """Frame by frame, what is still wrong."""
@@ -186,7 +186,7 @@ class Oracle:
             self._take(one)
             self.press("R", *str(self.book.next_number), "enter")
         self._take(other)
-        if not self.book.track[one] == self.book.track[other]:
+        if self.book.track[one] != self.book.track[other]:
             self.press("r")
             self._pick(int(self.book.track[one]), other)
         self.made["re-assigned"] += 1

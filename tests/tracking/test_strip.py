@@ -9,7 +9,7 @@ from mia_tui.tracking.tracks import tracks_of
 
 
 def dividing() -> TrackBook:
-    """Track 1 on frames 0-2 divides into 2 and 3; 2 divides on frame 5 into 4 and 5; 3 misses frame 4. Track 6 apart."""
+    """a on frames 0 to 2 divides into b and c; b divides on frame 5 into d and e; c misses frame 4; f is alone."""
     alive = {"a": (0, 2), "b": (3, 4), "c": (3, 7), "d": (5, 7), "e": (5, 7), "f": (0, 7)}
     names, frames = [], []
     for name, (first, last) in alive.items():

@@ -97,7 +97,7 @@ class TrackDesk:
     def frames(self) -> int:
         return self.book.detections.frames
 
-    # ---- keys ---------------------------------------------------------------------------------------------------------
+    # ---- keys -------------------------------------------------------------------------------------------------------
 
     def knows(self, key: str) -> bool:
         """Whether a key means something here now."""
