@@ -133,7 +133,8 @@ class View:
         return one, other, apart
 
     def cost(self, before: Array, after: Array) -> Array:
-        """How unlikely it is that a row goes on as another: minus the logarithm, up to a constant, at most 8 for size."""
+        """How unlikely it is that a row goes on as another: minus the logarithm of the chance, up to a constant."""
+        # a size counts 8 at most: masks that touch are often wrong
         found = self.book.detections
         gap = np.maximum(found.frame[after] - found.frame[before], 1)
         step = ((self.place[after] - self.place[before]) ** 2).sum(1) / (2 * self.scales.sigma**2 * gap)

@@ -17,6 +17,7 @@ gap : frames passed without an object and not filled.
 loose : an object in no track near a filled gap, or near a free end at the border.
 """
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class Problem:
     doubt: float
     rows: tuple[int, ...]
 
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """The tracks whose change may change this problem itself, not only what it hangs on."""
+        return (self.track, self.other) if self.kind == "swap" else (self.track,)
+
 
 def find_problems(book: TrackBook, height: int, width: int, reach: float | None = None) -> list[Problem]:
     """All problems of the tracks, by frame, then track.
@@ -112,6 +118,11 @@ class ProblemList:
         chains = Chains.of(book)
         self.view.relink(chains)
         self.problems = sorted(_search(self.view, chains, everything=True), key=_order)
+        self._of: dict[int, list[Problem]] = {}
+        for problem in self.problems:
+            self._note(problem)
+        self._track = book.track.copy()
+        self._filled = {track: frozenset(places) for track, places in book.filled.items()}
         self._remember()
 
     def update(self) -> bool:
@@ -121,18 +132,25 @@ class ProblemList:
             return False
         moved = self._relink(touched, rows)
         again = touched | _beside(self.view, moved) | _relatives(self.book, touched)
-        kept = [p for p in self.problems if p.track not in again and not (p.kind == "swap" and p.other in again)]
-        chains = Chains.of(self.book, again)
-        self.problems = sorted([*kept, *_search(self.view, chains)], key=_order)
+        for track in again:
+            for problem in self._of.pop(track, ()):
+                del self.problems[bisect_left(self.problems, _order(problem), key=_order)]
+                for other in set(problem.owners) & self._of.keys():
+                    self._of[other].remove(problem)
+        for problem in _search(self.view, Chains.of(self.book, again)):
+            insort(self.problems, problem, key=_order)
+            self._note(problem)
         self._remember()
         return True
 
+    def _note(self, problem: Problem) -> None:
+        for track in problem.owners:
+            self._of.setdefault(track, []).append(problem)
+
     def _remember(self) -> None:
         book = self.book
-        self._track = book.track.copy()
         self._mothers, self._merged, self._pins = dict(book.mothers), dict(book.merged), dict(book.pins)
         self._accepted = set(book.accepted)
-        self._filled = {track: frozenset(places) for track, places in book.filled.items()}
 
     def _changes(self) -> tuple[set[int], Array]:
         """The tracks that are not what they were, and the rows of which something was decided."""
@@ -145,11 +163,14 @@ class ProblemList:
         for track in book.filled.keys() | self._filled.keys():
             if self._filled.get(track, frozenset()) != book.filled.get(track, {}).keys():
                 touched.add(track)
+                self._filled[track] = frozenset(book.filled.get(track, ()))
         said = [row for pair, _ in book.pins.items() ^ self._pins.items() for row in pair]
         said += [row for _, *about in book.accepted ^ self._accepted for row in about]
         named = np.array(said, np.int64)
         touched |= set(book.track[named].tolist())
-        return touched - {0}, np.concatenate([rows[(book.track[rows] == 0) | (self._track[rows] == 0)], named])
+        loose = rows[(book.track[rows] == 0) | (self._track[rows] == 0)]
+        self._track[rows] = book.track[rows]
+        return touched - {0}, np.concatenate([loose, named])
 
     def _relink(self, touched: set[int], rows: Array) -> Array:
         """Bring the links up to date; the rows where something is different now."""
@@ -201,15 +222,14 @@ def _beside(view: View, rows: Array) -> set[int]:
 def _search(view: View, chains: Chains, *, everything: bool = False) -> Iterator[Problem]:
     """The problems of some tracks."""
     speed, own = _speeds(view, chains)
-    free = _free_ends(view, chains, own, everything=everything)
-    listed: list[Problem] = list(free)
-    yield from listed
+    inner = _inner_ends(view, chains, own)
+    yield from _free_ends(view, chains, inner, everything=everything)
     yield from _jumps(view, chains, speed)
     yield from _sizes(view, chains)
     yield from _swaps(view, chains, everything=everything)
     yield from _daughters(view, set(chains.track[chains.head].tolist()))
     yield from _gaps(view, chains)
-    yield from _loose(view, chains, {row for problem in listed for row in problem.rows})
+    yield from _loose(view, chains, inner)
 
 
 def _problem(
@@ -299,45 +319,54 @@ def _radius(view: View, rows: Array) -> Array:
     return radius
 
 
-def _free_ends(view: View, chains: Chains, own: Array, *, everything: bool) -> Iterator[Problem]:
-    """Tracks that start, end, or do both soon, away from the border."""
+def _inner_ends(view: View, chains: Chains, own: Array) -> dict[str, dict[int, float]]:
+    """Free starts and ends away from the first and last frame and from the border: row -> pixels to the border."""
     book, found = view.book, view.book.detections
+    born = _listed(book.mothers)
+    bound = _listed([*book.mothers.values(), *book.merged])
+    inner = {}
+    for kind, side, taken, ahead, edge in (
+        ("starts", chains.head, born, -1, 0), ("ends", chains.tail, bound, 1, found.frames - 1),
+    ):  # fmt: skip
+        rows = chains.rows[side]
+        away = _margin(view, rows, ahead)
+        far = (found.frame[rows] != edge) & ~np.isin(book.track[rows], taken)
+        far &= away > view.scales.bound * own[side] + _radius(view, rows)
+        inner[kind] = dict(zip(rows[far].tolist(), away[far].tolist(), strict=True))
+    return inner
+
+
+def _free_ends(
+    view: View, chains: Chains, inner: dict[str, dict[int, float]], *, everything: bool
+) -> Iterator[Problem]:
+    """Tracks that start, end, or do both soon, away from the border."""
+    book, frame = view.book, view.book.detections.frame
     a, b = 0, None
     if not everything and len(chains.rows):
-        frames = found.frame[chains.rows]
-        a, b = view.window(int(frames.min()) - GAP, int(frames.max()) + GAP)
-    all_starts, all_ends = view.starts(a, b), view.ends(a, b)
-    starts = all_starts if everything else np.intersect1d(all_starts, chains.rows[chains.head])
-    ends = all_ends if everything else np.intersect1d(all_ends, chains.rows[chains.tail])
-    bound = np.zeros(len(found))
-    bound[chains.rows] = view.scales.bound * own
-    inner = {}
-    for kind, rows, ahead, side in (("starts", starts, -1, 0), ("ends", ends, 1, found.frames - 1)):
-        away = _margin(view, rows, ahead)
-        far = (found.frame[rows] != side) & (away > bound[rows] + _radius(view, rows))
-        inner[kind] = dict(zip(rows[far].tolist(), away[far].tolist(), strict=True))
+        a, b = view.window(int(frame[chains.rows].min()) - GAP, int(frame[chains.rows].max()) + GAP)
+    starts, ends = (np.array(sorted(inner[kind]), np.int64) for kind in ("starts", "ends"))
     near = {
-        "starts": _nearest(view, *view.meet(all_ends, np.array(sorted(inner["starts"]), np.int64)), at=1),
-        "ends": _nearest(view, *view.meet(np.array(sorted(inner["ends"]), np.int64), all_starts), at=0),
+        "starts": _nearest(view, *view.meet(view.ends(a, b), starts), at=1),
+        "ends": _nearest(view, *view.meet(ends, view.starts(a, b)), at=0),
     }
-    heads = {int(t): int(r) for t, r in zip(chains.track[chains.head], chains.rows[chains.head], strict=True)}
-    tails = {int(t): int(r) for t, r in zip(chains.track[chains.tail], chains.rows[chains.tail], strict=True)}
     wholes = set(book.merged.values())
-    for track, head in heads.items():
-        tail, words = tails[track], []
-        for kind, row in (("starts", head), ("ends", tail)):
-            if row in inner[kind] and near[kind].get(row, 9.0) is not None and (kind, row) not in book.accepted:
-                words.append((kind, row, near[kind].get(row, 9.0) or 0.0, inner[kind][row]))
-        length = int(found.frame[tail] - found.frame[head]) + 1
-        if len(words) == 2 and length <= SHORT and track not in wholes:
+    for head, tail in zip(chains.rows[chains.head].tolist(), chains.rows[chains.tail].tolist(), strict=True):
+        open_ = [
+            (kind, row, near[kind].get(row, np.inf))
+            for kind, row in (("starts", head), ("ends", tail))
+            if row in inner[kind] and near[kind].get(row, np.inf) is not None and (kind, row) not in book.accepted
+        ]
+        length = int(frame[tail] - frame[head]) + 1
+        if len(open_) == 2 and length <= SHORT and book.track[head] not in wholes:
             if ("short", head) not in book.accepted:
                 text = f"is there for {length} frame{'s' * (length > 1)} only"
                 yield _problem(view, "short", head, text, 5 - 0.5 * length, (head,))
             continue
-        for kind, row, sigmas, away in words:
-            other = f"; {sigmas:.1f} sigma away is a {'loose end' if kind == 'starts' else 'start'}"
-            text = f"{kind} {away:.0f} px from the border" + (other if sigmas < 9 else "")
-            yield _problem(view, kind, row, text, 3 + max(0.0, 3 - sigmas), (row,))
+        for kind, row, sigmas in open_:
+            text = f"{kind} {inner[kind][row]:.0f} px from the border"
+            if sigmas is not None and sigmas < np.inf:
+                text += f"; {sigmas:.1f} sigma away another {'ended' if kind == 'starts' else 'starts'}"
+            yield _problem(view, kind, row, text, 3 + max(0.0, 3 - (sigmas or 0)), (row,))
 
 
 def _nearest(view: View, ends: Array, starts: Array, sigmas: Array, *, at: int) -> dict[int, float | None]:
@@ -397,9 +426,8 @@ def _swap(view: View, a: Array, b: Array, odds: Array) -> Iterator[Problem]:
     chance = 100 / (1 + np.exp(min(odds[i], 50.0)))
     text = f"and {other} may be swapped: {chance:.0f} % that they are, by their steps"
     rows = (first, second)
-    yield _problem(
-        view, "swap", int(view.next[first]), text, 3 - max(odds[i], -7), rows, other=other, frame=int(found.frame[first]) + 1
-    )  # fmt: skip
+    frame = int(found.frame[first]) + 1
+    yield _problem(view, "swap", int(view.next[first]), text, 3 - max(odds[i], -7), rows, other=other, frame=frame)
 
 
 def _daughters(view: View, tracks: set[int]) -> Iterator[Problem]:
@@ -450,7 +478,7 @@ def _holes(view: View, before: Array) -> tuple[Array, Array, Array]:
     return rows, frame[rows] + step, place
 
 
-def _loose(view: View, chains: Chains, listed: set[int]) -> Iterator[Problem]:
+def _loose(view: View, chains: Chains, inner: dict[str, dict[int, float]]) -> Iterator[Problem]:
     """Objects in no track where a track is filled, or where it ends at the border; else the end's fixes have them."""
     loose = view.loose()
     if not len(loose):
@@ -458,22 +486,31 @@ def _loose(view: View, chains: Chains, listed: set[int]) -> Iterator[Problem]:
     book, found = view.book, view.book.detections
     holes, at, place = _holes(view, chains.links[0])
     which, other, apart = pairs(at, place, found.frame[loose], view.place[loose], view.scales.reach)
-    near = list(zip(holes[which].tolist(), loose[other].tolist(), apart.tolist(), strict=True))
-    filled = {track: places.keys() for track, places in book.filled.items()}
-    near = [n for n in near if found.frame[n[1]] in filled.get(int(book.track[n[0]]), ())]
-    known = np.array(sorted(listed), np.int64)
-    heads, tails = (np.setdiff1d(chains.rows[side], known) for side in (chains.head, chains.tail))
-    heads, tails = np.intersect1d(heads, view.starts()), np.intersect1d(tails, view.ends())
-    end, row, sigmas = view.meet(tails, loose)
-    near += zip(end.tolist(), row.tolist(), (sigmas * view.scales.sigma).tolist(), strict=True)
-    row, start, sigmas = view.meet(loose, heads)
-    near += zip(start.tolist(), row.tolist(), (sigmas * view.scales.sigma).tolist(), strict=True)
-    best: dict[tuple[int, int], tuple[float, int]] = {}
-    for anchor, row, distance in near:
-        if (anchor, row) in book.pins or (row, anchor) in book.pins or ("loose", anchor, row) in book.accepted:
-            continue
-        key = anchor, int(found.frame[row])
-        best[key] = min(best.get(key, (np.inf, 0)), (distance, row))
-    for (anchor, frame), (distance, row) in best.items():
-        text = f"passes frame {frame + 1} {distance:.0f} px from object {found.object[row]}, which is in no track"
+    near = [
+        (apart_, anchor, row, f"is filled on frame {found.frame[row] + 1}")
+        for apart_, anchor, row in zip(apart.tolist(), holes[which].tolist(), loose[other].tolist(), strict=True)
+        if found.frame[row] in book.filled.get(int(book.track[anchor]), {})
+    ]
+    heads = np.setdiff1d(np.intersect1d(chains.rows[chains.head], view.starts()), _listed(inner["starts"]))
+    tails = np.setdiff1d(np.intersect1d(chains.rows[chains.tail], view.ends()), _listed(inner["ends"]))
+    for what, anchors, rows, sigmas in (
+        ("ends", *view.meet(tails, loose)), ("starts", *_turned(view.meet(loose, heads))),
+    ):  # fmt: skip
+        apart = sigmas * view.scales.sigma
+        near += [(*n, what) for n in zip(apart.tolist(), anchors.tolist(), rows.tolist(), strict=True)]
+    best: dict[tuple[int, int], tuple[float, int, str]] = {}
+    for distance, anchor, row, what in near:
+        if not ({(anchor, row), (row, anchor)} & book.pins.keys() or ("loose", anchor, row) in book.accepted):
+            key = anchor, int(found.frame[row])
+            best[key] = min(best.get(key, (np.inf, 0, "")), (distance, row, what))
+    for (anchor, _), (distance, row, what) in best.items():
+        text = f"{what}, {distance:.0f} px from object {found.object[row]}, which is in no track"
         yield _problem(view, "loose", row, text, 2, (anchor, row), track=int(book.track[anchor]))
+
+
+def _turned(met: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    return met[1], met[0], met[2]
+
+
+def _listed(rows: Iterable[int]) -> Array:
+    return np.array(list(rows), np.int64)

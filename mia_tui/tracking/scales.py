@@ -13,7 +13,8 @@ GAP = 3
 RARE = 0.0027
 """Share of a bell curve beyond 3 sigma, on both sides."""
 
-_ENOUGH = 5  # steps of a frame pair from which its drift is told, and divisions from which their reach is
+_STEPS = 3  # steps of a frame pair from which its drift is told
+_DIVISIONS = 5  # from which the reach of daughters is
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def measure(
         height, width, drift, unit, sigma, max(0.05, 1.4826 * float(np.median(np.abs(growth)))) if sized.any() else 0.3,
         radius, far, max(far, 2 * radius),
     )  # fmt: skip
-    if len(partings) < _ENOUGH:
+    if len(partings) < _DIVISIONS:
         return scales
     places = scales.places(found)
     usual = np.median(np.linalg.norm(places[partings[:, 1]] - places[partings[:, 0]], axis=1))
@@ -101,11 +102,17 @@ def measure(
 
 
 def _drift(found: Detections, before: Array, after: Array) -> Array:
-    drift = np.zeros((found.frames, found.position.shape[1]))
+    """The sum of the median steps, each where it is more than chance makes of as many steps."""
+    shape = found.frames, found.position.shape[1]
+    median, count = np.zeros(shape), np.zeros(found.frames)
     steps = found.position[after] - found.position[before]
     bounds = np.searchsorted(found.frame[before], np.arange(found.frames))
     for frame, (a, b) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        if b - a >= _ENOUGH:
-            drift[frame + 1] = np.median(steps[a:b], axis=0)
-    total: Array = np.cumsum(drift, axis=0)
+        if b - a >= _STEPS:
+            median[frame + 1], count[frame + 1] = np.median(steps[a:b], axis=0), b - a
+    if len(steps):
+        spread = 1.4826 * np.median(np.abs(steps - median[found.frame[after]]), axis=0)
+        by_chance = 2.5 * 1.25 * spread / np.sqrt(np.maximum(count, 1))[:, None]  # 1.25: of a median's error to a mean's
+        median[np.abs(median) <= by_chance] = 0
+    total: Array = np.cumsum(median, axis=0)
     return total
