@@ -602,6 +602,9 @@ def motion(
         float | None,
         typer.Option(help="Pixels between objects that are in contact; touching masks by default, of points none."),
     ] = None,
+    subtract_drift: Annotated[
+        bool, typer.Option("--subtract-drift", help="Measure without what all objects move together.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Draw the plots in the terminal, too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -610,7 +613,9 @@ def motion(
 
     opened = load_project(project)
     rows = []
-    for found in measure_sequences(opened, source, sequence, out=out, window=window, contact_distance=contact):
+    for found in measure_sequences(
+        opened, source, sequence, out=out, window=window, contact_distance=contact, subtract_drift=subtract_drift
+    ):
         for line in describe(*found, plots=show):
             say(line)
         rows.append(as_data(*found))

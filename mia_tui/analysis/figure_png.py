@@ -29,7 +29,7 @@ def write_png(figure: Figure, path: Path) -> None:
         When the file cannot be written.
     """
     with atomic_writer(path) as stream:
-        paint(figure).save(stream, format="PNG", optimize=True)
+        paint(figure).save(stream, format="PNG")
 
 
 def paint(figure: Figure) -> Image.Image:

@@ -145,10 +145,17 @@ class _Canvas:
         for piece in runs(finite(curve, figure)):
             dots = [(self.x.position(x), self.dot_row(y)) for x, y in piece.tolist()]
             if curve.kind == "dots":
-                self.glyphs |= {(y // 4, x // 2): (_glyph(role), role) for x, y in dots}
+                self.points(dots, role, glyphs=not curve.faint)
                 continue
             for start, end in itertools.pairwise(dots if len(dots) != 1 else dots * 2):
                 self.segment(start, end, role, 4 if curve.kind == "dashed" else 0)
+
+    def points(self, dots: Sequence[tuple[int, int]], role: int, *, glyphs: bool) -> None:
+        """Glyphs, or (of one of many) no more than dots."""
+        if glyphs:
+            self.glyphs |= {(y // 4, x // 2): (_glyph(role), role) for x, y in dots}
+        for dot in () if glyphs else dots:
+            self.segment(dot, dot, role, 0)
 
     def segment(self, start: Point, end: Point, role: int, period: int) -> None:
         """Dots on a straight line; with a period, only in the first half of each."""

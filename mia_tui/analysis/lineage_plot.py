@@ -1,7 +1,8 @@
 """Lineage trees: lives as horizontal lines over time, divisions as vertical ones; on a page and in characters."""
 
+import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,8 +21,8 @@ _ROW = 13
 
 def lineage(motion: Motion, shown: Shown) -> Figure:
     """The families of a sequence, largest first; a dot ends a track that was lost."""
-    chosen, note = _fitting(motion.lives, MOST_ROWS, leaves=True)
-    heights, rows = _heights(motion.lives, chosen)
+    lives, chosen, notes = _fitting(motion.lives, MOST_ROWS, leaves=True)
+    heights, rows = _heights(lives, chosen)
     interval = motion.units.interval
 
     def time(frame: int) -> float:
@@ -30,7 +31,7 @@ def lineage(motion: Motion, shown: Shown) -> Figure:
     lines: dict[str, list[tuple[float, float]]] = {group.name: [] for group in class_groups(motion)}
     labels = []
     for track, height in heights.items():
-        life = motion.lives[track]
+        life = lives[track]
         begin = life.first if life.birth is None else life.birth
         end = life.last if life.division is None else life.division
         own = lines[motion.classes[track]]
@@ -41,10 +42,10 @@ def lineage(motion: Motion, shown: Shown) -> Figure:
             labels.append(Label(time(begin), height, str(track), shift=(3, -2)))
         else:
             labels.append(Label(time(end), height, str(track), shift=(5, 3.5)))
-    lost = [t for t in heights if motion.lives[t].fate == LOST]
+    lost = [t for t in heights if lives[t].fate == LOST]
     drawn = {name: np.array(points) for name, points in lines.items() if points}
     curves = [Curve(points[:, 0], points[:, 1], shown.colors[name], name) for name, points in drawn.items()]
-    dots = np.array([(time(motion.lives[t].last), heights[t]) for t in lost]).reshape(-1, 2)
+    dots = np.array([(time(lives[t].last), heights[t]) for t in lost]).reshape(-1, 2)
     ends = (Curve(dots[:, 0], dots[:, 1], "#444444", "lost", "dots"),) if lost else ()
     last = max(motion.tracks.frames - 1, 1)
     return Figure(
@@ -53,27 +54,50 @@ def lineage(motion: Motion, shown: Shown) -> Figure:
         Axis("", down=True, shown=False, limits=(-0.8, max(rows - 0.2, 0.2))),
         (*curves, *ends),
         tuple(labels),
-        notes=note,
-        size=(640, 130 + _ROW * max(rows, 2) + 16 * len(note)),
+        notes=notes,
+        size=(640, 130 + _ROW * max(rows, 2) + 16 * len(notes)),
     )
 
 
-def _fitting(lives: dict[int, Life], most: int, *, leaves: bool) -> tuple[list[list[int]], tuple[str, ...]]:
-    """The largest families that fit into `most` lines, at least one, and what is said of the others."""
+Lives = dict[int, Life]
+
+
+def _fitting(found: Lives, most: int, *, leaves: bool) -> tuple[Lives, list[list[int]], tuple[str, ...]]:
+    """What of the families fits into `most` lines (of tracks, or of `leaves`): lives, families, and what is left out.
+
+    Large families come first. When already the first is too large, only its first generations are drawn.
+    """
+    listed = families(found)
+    if not listed:
+        return found, [], ()
+    generations = max(found[track].generation for track in listed[0])
+    drawn = next((g for g in range(generations, -1, -1) if len(_lines(found, listed[0], leaves, g)) <= most), 0)
+    notes = []
+    if drawn < generations:
+        notes = [f"drawn: generations 0 to {drawn} of {generations} of the largest family"]
+        found = found | {t: replace(found[t], daughters=()) for t in listed[0] if found[t].generation == drawn}
+        listed[0] = [track for track in listed[0] if found[track].generation <= drawn]
     chosen: list[list[int]] = []
-    left_out: list[list[int]] = []
     used = 0
-    for family in families(lives):
-        lines = sum(not lives[track].daughters for track in family) if leaves else len(family)
-        fits = not chosen or used + lines <= most
-        (chosen if fits else left_out).append(family)
-        used += lines if fits else 0
-    tracks = sum(map(len, left_out))
-    said = f"not drawn: {len(left_out)} more of {len(left_out) + len(chosen)} families, with {counted(tracks, 'track')}"
-    return chosen, (said,) if left_out else ()
+    for family in listed:
+        lines = len(_lines(found, family, leaves))
+        if not chosen or used + lines <= most:
+            chosen.append(family)
+            used += lines
+    left = len(listed) - len(chosen)
+    if left:
+        tracks = sum(map(len, listed)) - sum(map(len, chosen))
+        notes.append(f"not drawn: {left} more of {len(listed)} families, with {counted(tracks, 'track')}")
+    return found, chosen, tuple(notes)
 
 
-def _heights(lives: dict[int, Life], chosen: Iterable[list[int]]) -> tuple[dict[int, float], int]:
+def _lines(found: Lives, family: list[int], leaves: bool, last: int | None = None) -> list[int]:
+    """The tracks of a family up to a generation that have a line of their own."""
+    kept = family if last is None else [track for track in family if found[track].generation <= last]
+    return [t for t in kept if not (leaves and found[t].daughters and found[t].generation != last)]
+
+
+def _heights(lives: Lives, chosen: Iterable[list[int]]) -> tuple[dict[int, float], int]:
     """Where every track lies, from above: those without daughters one below the other, mothers amidst daughters."""
     heights: dict[int, float] = {}
     rows = 0
@@ -112,10 +136,10 @@ def draw_lineage(motion: Motion, shown: Shown, width: int, height: int) -> Grid:
         `height` rows of exactly `width` cells; a role of 0 or more is the number of a class.
     """
     grid: Grid = [[(" ", TEXT)] * width for _ in range(height)]
-    most = height - 4
+    most = height - 5
     if most < 1 or width < 24:
         return grid
-    chosen, note = _fitting(motion.lives, most, leaves=False)
+    lives, chosen, notes = _fitting(motion.lives, most, leaves=False)
     rows = {track: row for row, track in enumerate(track for family in chosen for track in family)}
     gutter = max((len(str(track)) for track in rows), default=1) + 2
     last = max(motion.tracks.frames - 1, 1)
@@ -128,15 +152,16 @@ def draw_lineage(motion: Motion, shown: Shown, width: int, height: int) -> Grid:
         _put(grid[0], at + 3, group.name, TEXT)
         at += 6 + len(group.name)
     for track, row in rows.items():
-        if row < most:
-            _put(grid[1 + row], 0, str(track).rjust(gutter - 2), AXIS)
-            _life(grid, motion.lives[track], rows, columns, names.index(motion.classes[track]), most)
-    _time_axis(grid, 1 + min(len(rows), most), motion, shown, columns)
-    _put(grid[-1], 0, " ".join(note), TEXT)
+        _put(grid[1 + row], 0, str(track).rjust(gutter - 2), AXIS)
+        _life(grid, lives[track], rows, columns, names.index(motion.classes[track]))
+    _time_axis(grid, 1 + len(rows), motion, shown, columns)
+    said = textwrap.wrap("; ".join(notes), width)[:2]
+    for line, text in zip(grid[height - len(said) :], said, strict=True):
+        _put(line, 0, text, TEXT)
     return grid
 
 
-def _life(grid: Grid, life: Life, rows: dict[int, int], columns: _Columns, role: int, most: int) -> None:
+def _life(grid: Grid, life: Life, rows: dict[int, int], columns: _Columns, role: int) -> None:
     row = grid[1 + rows[life.track]]
     start = columns.of(life.first if life.birth is None else life.birth)
     end = columns.of(life.last if life.division is None else life.division)
@@ -147,7 +172,7 @@ def _life(grid: Grid, life: Life, rows: dict[int, int], columns: _Columns, role:
     if not below:
         return
     lines = [*below, rows[life.track]]
-    for line in range(min(lines), min(max(lines) + 1, most)):
+    for line in range(min(lines), max(lines) + 1):
         mother = line == rows[life.track]
         grid[1 + line][end] = (_JOINTS[line > min(lines), line < max(lines), mother, line in below], role)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mia_tui.analysis import motion_plots
 from mia_tui.analysis.figure import Figure
 from mia_tui.analysis.figure_png import write_png
@@ -15,7 +17,7 @@ from mia_tui.analysis.lineage_plot import draw_lineage, lineage
 from mia_tui.analysis.motion_plots import Shown, compared_text, counted
 from mia_tui.analysis.motion_results import Motion, measure_motion
 from mia_tui.analysis.motion_tables import motion_tables
-from mia_tui.analysis.tables import write_table
+from mia_tui.analysis.tables import units_path, write_table
 from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Calibration
 from mia_tui.storage import write_bytes
@@ -24,6 +26,9 @@ from mia_tui.tracking.contacts import Masks
 from mia_tui.tracking.tracks import Tracks
 
 Row = dict[str, Any]
+
+JUMP = 4.0
+"""Times the median step: a larger step of half of all objects at once is pointed out."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def motion_report(
     out: Path,
     window: int = WINDOW,
     contact_distance: float | None = None,
+    subtract_drift: bool = False,
     colors: Mapping[str, str] | None = None,
 ) -> MotionReport:
     """Measure the motion of a sequence and write it into a folder.
@@ -52,7 +58,7 @@ def motion_report(
 
     Parameters
     ----------
-    tracks, calibration, masks, window, contact_distance
+    tracks, calibration, masks, window, contact_distance, subtract_drift
         As for `motion_results.measure_motion`.
     out : Path
         The folder; files of these names in it are replaced.
@@ -64,13 +70,18 @@ def motion_report(
     MiaError
         For tracks that cannot be, and where the folder cannot be written to.
     """
-    motion = measure_motion(tracks, calibration, masks, window=window, contact_distance=contact_distance)
+    motion = measure_motion(
+        tracks, calibration, masks, window=window, contact_distance=contact_distance, subtract_drift=subtract_drift
+    )
     shown = Shown(motion, colors)
     files = []
     for name, table in motion_tables(motion).items():
         files.append(out / f"{name}.csv")
         write_table(table, files[-1])
     try:
+        if motion.contact_distance is None:  # contacts of an earlier report are not those of this one
+            for old in (out / "contacts.csv", units_path(out / "contacts.csv")):
+                old.unlink(missing_ok=True)
         for name, figure in figures(motion, shown).items():
             files += [out / f"{name}.png", out / f"{name}.svg"]
             write_png(figure, files[-2])
@@ -92,12 +103,12 @@ def figures(motion: Motion, shown: Shown) -> dict[str, Figure]:
 
 
 def text_plots(motion: Motion, shown: Shown, width: int, height: int) -> list[str]:
-    """All plots in characters, each of `height` lines, with an empty line after each."""
+    """All plots in characters, each of `height` lines or fewer, with an empty line after each."""
     lines: list[str] = []
     for name, figure in figures(motion, shown).items():
         grid = draw_lineage(motion, shown, width, height) if name == "lineage" else draw(figure, width, height)
         lines += [*as_lines(grid), ""]
-    return lines
+    return [line for line, before in zip(lines, ["", *lines[:-1]], strict=True) if line or before]
 
 
 def summary(report: MotionReport) -> Row:
@@ -111,6 +122,8 @@ def summary(report: MotionReport) -> Row:
         "classes": motion_tables(motion)["classes"].to_pylist(),
         "divisions": sum(bool(life.daughters) for life in motion.lives.values()),
         "around_division": compared | {"window_frames": motion.window},
+        "largest_common_step": motion.jump,
+        "drift_subtracted": motion.drift_subtracted,
         "contacts": None if motion.contact_distance is None else len(motion.contacts),
         "files": [str(path) for path in report.files],
     }
@@ -141,6 +154,12 @@ def summary_lines(report: MotionReport) -> list[str]:
         pairs = len({(one.a, one.b) for one in motion.contacts})
         count = counted(found["contacts"], "contact")
         lines.append(f"{count} of {counted(pairs, 'pair')} of tracks within {motion.contact_distance:g} px")
+    steps = motion.steps.step[~np.isnan(motion.steps.step)]
+    if not motion.drift_subtracted and len(steps) and motion.jump > JUMP * np.median(steps):
+        lines.append(
+            f"from one frame to the next all move {motion.jump:.3g} {shown.length} together, as when the stage jumps: "
+            "--subtract-drift measures without it"
+        )
     return lines
 
 

@@ -2,11 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mia_tui.imaging.source import Calibration
 from mia_tui.tracking.around_division import WINDOW, Aligned, Comparison, align, before_and_after, compare
 from mia_tui.tracking.contacts import TOUCHING, Contact, Masks, contacts
 from mia_tui.tracking.lineage import Life, lives
-from mia_tui.tracking.motion import Steps, TrackMotion, Units, measure_steps, measure_tracks, units_for
+from mia_tui.tracking.motion import (
+    Steps,
+    TrackMotion,
+    Units,
+    drift,
+    measure_steps,
+    measure_tracks,
+    units_for,
+    without_drift,
+)
 from mia_tui.tracking.msd import Fits, Msd, ensemble, fit, track_msd
 from mia_tui.tracking.tracks import Tracks, check
 
@@ -50,6 +61,10 @@ class Motion:
     contacts : list of Contact
     contact_distance : float or None
         Pixels; None where contacts were not looked for.
+    jump : float
+        The largest step from frame to frame that half of all objects make together, in units of length.
+    drift_subtracted : bool
+        Whether `steps` and all that follows from them are without these.
     """
 
     tracks: Tracks
@@ -67,6 +82,8 @@ class Motion:
     window: int
     contacts: list[Contact]
     contact_distance: float | None
+    jump: float
+    drift_subtracted: bool
 
 
 def measure_motion(
@@ -76,6 +93,7 @@ def measure_motion(
     *,
     window: int = WINDOW,
     contact_distance: float | None = None,
+    subtract_drift: bool = False,
 ) -> Motion:
     """Measure the motion of all tracks of a sequence.
 
@@ -89,6 +107,8 @@ def measure_motion(
         Frames before and after a division whose speeds are compared.
     contact_distance : float, optional
         Pixels. By default masks are in contact when they touch, and points are not looked at.
+    subtract_drift : bool
+        Measure without what all objects move together (see `motion.drift`), as by a stage that jumps.
 
     Raises
     ------
@@ -97,9 +117,10 @@ def measure_motion(
     """
     check(tracks)
     units = units_for(calibration, tracks.position.shape[1])
-    steps = measure_steps(tracks, units)
+    still = without_drift(tracks) if subtract_drift else tracks
+    steps = measure_steps(still, units)
     whole = measure_tracks(tracks, steps, units)
-    curves = track_msd(tracks, units)
+    curves = track_msd(still, units)
     names = {int(t): tracks.classes[label] for t, label in zip(whole.track, whole.label, strict=True)}
     found = lives(tracks)
     aligned = align(tracks, steps, found)
@@ -121,7 +142,14 @@ def measure_motion(
         window=window,
         contacts=[] if near is None else contacts(tracks, near, masks),
         contact_distance=near,
+        jump=_largest_jump(tracks, units),
+        drift_subtracted=subtract_drift,
     )
+
+
+def _largest_jump(tracks: Tracks, units: Units) -> float:
+    moves = np.diff(drift(tracks), axis=0) * np.asarray(units.sizes)
+    return float(np.linalg.norm(moves, axis=1).max(initial=0))
 
 
 def _groups(tracks: Tracks, names: dict[int, str], curves: Msd, units: Units) -> tuple[Group, ...]:

@@ -39,6 +39,7 @@ def motion_tables(motion: Motion) -> dict[str, pa.Table]:
         "frame_interval": motion.units.interval,
         "division_window": motion.window,
         "contact_distance_px": motion.contact_distance,
+        "drift_subtracted": motion.drift_subtracted,
     }
     return {name: with_notes(table, about) for name, table in tables.items()}
 
@@ -62,8 +63,9 @@ def _axes(name: str, unit: str, values: npt.NDArray[Any]) -> list[Entry]:
 def object_table(motion: Motion) -> pa.Table:
     """One row per track and frame, those of filled gaps included.
 
-    `y` and `x` (and `z` in planes) are in pixels from the corner of the image; `position_*` the same in the unit of
-    length. `step_frames` is what the step to this row spans; without 1 there are no speed and no turning angle.
+    `y` and `x` (and `z` in planes) are in pixels from the corner of the image; `position_*` are the same in the unit of
+    length, without the drift where that was subtracted. `step_frames` is what the step to this row spans; without 1
+    there are no speed and no turning angle.
     """
     tracks, steps, units = motion.tracks, motion.steps, motion.units
     names = np.array([*tracks.classes, ""], object)

@@ -26,6 +26,7 @@ def measure_sequences(
     out: Path | None = None,
     window: int,
     contact_distance: float | None = None,
+    subtract_drift: bool = False,
 ) -> Iterator[tuple[Sequence, Path, MotionReport]]:
     """Measure the motion of one sequence, or of all that have tracks; (sequence, folder, report) of each when done.
 
@@ -57,6 +58,7 @@ def measure_sequences(
             out=folder,
             window=window,
             contact_distance=contact_distance,
+            subtract_drift=subtract_drift,
             colors={entry.name: entry.color for entry in project.classes},
         )
         yield sequence, folder, report

@@ -8,7 +8,7 @@ of random motion, the displacement over n frames divided by n is smaller than th
 of n.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,26 @@ def units_for(calibration: Calibration, dimensions: int = 2) -> Units:
         sizes or (1.0,) * dimensions,
         interval or 1.0,
     )
+
+
+def drift(tracks: Tracks) -> Array:
+    """(frames, D) by how much everything has moved since the first frame, in pixels: the sum of median steps.
+
+    The median over all steps of one frame, axis by axis, does not follow the few that really move far. Where there is
+    no such step nothing is added.
+    """
+    rows = np.flatnonzero(tracks.object > 0)
+    owner, frame, places = tracks.track[rows], tracks.frame[rows], tracks.position[rows]
+    single = (np.diff(owner) == 0) & (np.diff(frame) == 1)
+    moves, into = np.diff(places, axis=0)[single], frame[1:][single]
+    medians = [by_group(moves[:, axis], into, tracks.frames).median for axis in range(places.shape[1])]
+    moved: Array = np.nan_to_num(np.stack(medians, axis=1)).cumsum(axis=0)
+    return moved
+
+
+def without_drift(tracks: Tracks) -> Tracks:
+    """The tracks as if the field of view had stood still."""
+    return replace(tracks, position=tracks.position - drift(tracks)[tracks.frame])
 
 
 @dataclass(frozen=True)

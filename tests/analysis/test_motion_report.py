@@ -14,6 +14,7 @@ from mia_tui.analysis.lineage_plot import draw_lineage, lineage
 from mia_tui.analysis.motion_plots import Shown, around, msd, rose, speed
 from mia_tui.analysis.motion_report import figures, motion_report, summary, summary_lines, text_plots
 from mia_tui.analysis.motion_results import measure_motion
+from mia_tui.analysis.tables import read_table
 from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Calibration
 
@@ -112,7 +113,7 @@ def test_a_lineage_joins_mothers_and_daughters() -> None:
 
 def test_a_lineage_in_characters() -> None:
     motion, shown = found()
-    assert as_lines(draw_lineage(motion, shown, 34, 8)) == [
+    assert as_lines(draw_lineage(motion, shown, 34, 9)) == [
         "Lineage  ── round   ── long",
         "2      ┌─────────────────────────",
         "1  ────┤",
@@ -121,19 +122,20 @@ def test_a_lineage_in_characters() -> None:
         "   ┴──────────────────────────────",
         "   0                    time (min)",
         "",
+        "",
     ]
 
 
 def test_of_a_lineage_too_large_the_largest_families_are_drawn(monkeypatch) -> None:
     motion, shown = found()
-    text = as_lines(draw_lineage(motion, shown, 60, 7))
-    assert "not drawn: 1 more of 2 families, with 1 track" in text[-1]
-    assert len(text) == 7
+    text = as_lines(draw_lineage(motion, shown, 60, 8))
+    assert text[-1] == "not drawn: 1 more of 2 families, with 1 track"
+    assert len(text) == 8
     monkeypatch.setattr("mia_tui.analysis.lineage_plot.MOST_ROWS", 2)
     page = lineage(motion, shown)
     assert {label.text for label in page.labels} == {"1", "2", "3"}
     assert page.notes == ("not drawn: 1 more of 2 families, with 1 track",)
-    for width, height in ((3, 2), (200, 1), (30, 0), (24, 5)):
+    for width, height in ((3, 2), (200, 1), (30, 0), (24, 6), (24, 7)):
         grid = draw_lineage(motion, shown, width, height)
         assert [len(row) for row in grid] == [width] * height
 
@@ -171,7 +173,7 @@ def test_no_tracks_are_a_report_that_says_so(tmp_path) -> None:
     assert summary_lines(report) == ["no tracks on 3 frames"]
     assert summary(report)["around_division"]["p"] is None
     assert all("nothing to show" in svg(shown) for shown in figures(report.motion, report.shown).values())
-    assert len(text_plots(report.motion, report.shown, 60, 10)) == 5 * 11
+    assert "\n".join(text_plots(report.motion, report.shown, 60, 10)).count("nothing to show") == 4
 
 
 def test_every_plot_also_in_three_dimensions_and_of_single_frames(tmp_path) -> None:
@@ -193,3 +195,36 @@ def test_classes_without_a_colour_get_one() -> None:
     tracks = replace(two_kinds(), classes=("round", "new"))
     motion = measure_motion(tracks, CALIBRATION)
     assert set(Shown(motion, {"round": "#000000"}).colors) == {"round", "new"}
+
+
+def test_of_a_family_too_large_the_first_generations_are_drawn(monkeypatch) -> None:
+    """1 divides into 2 and 3, and these into 4 to 7."""
+    paths = {n: {2 * (n.bit_length() - 1) + k: (0.0, 0.0) for k in (0, 1)} for n in range(1, 8)}
+    motion, shown = found(tracks_from(paths, mothers={n: n // 2 for n in range(2, 8)}))
+    assert {label.text for label in lineage(motion, shown).labels} == set("1234567")
+    text = as_lines(draw_lineage(motion, shown, 60, 11))
+    assert [line.split()[0] for line in text[1:4]] == ["2", "1", "3"]
+    assert text[-1] == "drawn: generations 0 to 1 of 2 of the largest family"
+    monkeypatch.setattr("mia_tui.analysis.lineage_plot.MOST_ROWS", 3)
+    page = lineage(motion, shown)
+    assert {label.text for label in page.labels} == set("123")
+    assert page.notes == ("drawn: generations 0 to 1 of 2 of the largest family",)
+
+
+def test_what_all_move_together_is_subtracted_and_pointed_out(tmp_path) -> None:
+    """Three cells walk apart by 1 px a frame while the stage jumps by (40, -30) px on frame 5."""
+    jump = {f: np.array([40.0, -30.0]) * (f >= 5) for f in range(10)}
+    paths = {
+        number: {f: tuple(jump[f] + f * np.array(step) + number * 50.0) for f in range(10)}
+        for number, step in enumerate([(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (0.0, 0.0)], 1)
+    }
+    tracks = tracks_from(paths)
+    jumping = motion_report(tracks, Calibration(), out=tmp_path)
+    assert jumping.motion.jump == 50
+    assert "all move 50 px together" in summary_lines(jumping)[-1]
+    still = motion_report(tracks, Calibration(), out=tmp_path, subtract_drift=True)
+    np.testing.assert_allclose(still.motion.whole.path, [9, 9, 9, 9, 0], atol=1e-9)
+    assert "subtract-drift" not in "".join(summary_lines(still))
+    assert summary(still)["drift_subtracted"] is True
+    rows = read_table(tmp_path / "objects.csv").to_pylist()
+    assert (rows[9]["y"], rows[9]["position_y"]) == (99, 59)  # where it is in the image, and without the jump

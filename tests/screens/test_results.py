@@ -279,3 +279,16 @@ def test_numbers_of_a_column_share_their_decimals_and_stand_right() -> None:
         ["", "", "12.50", "2.000e-05", "1.500"],
     ]
     assert [cell.justify for cell in rows["0"]] == [None, "right", "right", "right", "right"]
+
+
+async def test_tables_of_motion_in_folders_of_their_own_are_offered(project) -> None:
+    folder = project.results_folder / "motion" / "labels" / "movie"
+    folder.mkdir(parents=True)
+    write_table(fake_table(3), folder / "tracks.csv")
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await open_results(pilot)
+        await until(pilot, lambda: "tracks.csv   3 rows" in screen_text(app))
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        assert "motion/labels/movie/tracks.csv" in screen_text(app)

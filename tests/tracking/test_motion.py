@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from moving import PIXELS, line, tracks_from
 
 from mia_tui.imaging.source import Calibration
-from mia_tui.tracking.motion import by_group, measure_steps, measure_tracks, units_for
+from mia_tui.tracking.motion import by_group, drift, measure_steps, measure_tracks, units_for
 
 
 def motion(tracks, units=PIXELS):
@@ -134,3 +134,10 @@ def test_turning_the_world_changes_nothing_but_the_displacements(seed, angle, sh
     for name in ("step", "speed", "turning", "path", "distance"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-9)
     assert whole_a.directionality[0] == pytest.approx(whole_b.directionality[0])
+
+
+def test_drift_is_the_sum_of_median_steps() -> None:
+    walkers = {n: {f: (2.0 * f, -1.0 * f + n * f * (n == 3)) for f in range(4) if (n, f) != (2, 2)} for n in (1, 2, 3)}
+    found = drift(tracks_from(walkers, frames=6))
+    assert found.tolist() == [[0, 0], [2, -1], [4, -0.5], [6, 0], [6, 0], [6, 0]]  # of 1 and 3 on frames 2 and 3
+    assert drift(tracks_from({}, frames=2)).tolist() == [[0, 0], [0, 0]]
