@@ -45,11 +45,10 @@ def family(book: TrackBook, track: int) -> list[int]:
         if ready:
             order.append(number)
             continue
-        first, *rest = book.daughters(number) or [None]
-        waiting += [(daughter, False) for daughter in reversed(rest) if daughter is not None]
+        daughters = book.daughters(number)
+        waiting += [(daughter, False) for daughter in reversed(daughters[1:])]
         waiting.append((number, True))
-        if first is not None:
-            waiting.append((first, False))
+        waiting += [(daughter, False) for daughter in daughters[:1]]
     return order
 
 

@@ -98,7 +98,7 @@ def track_sequence(
     pins = _pins(left, [*links, *(pin for pin in decisions if not pin[2])])
     edges, motion = link_and_learn(left, options, masks, pins, progress)
     tracks = fill_gaps(tracks_of(left, edges))
-    link = Link(asdict(options), motion.to_json())
+    link = Link(asdict(options), motion.as_json())
     path = create(project, sequence, source, found, tracks, link, replace=replace or keep, pins=decisions)
     return Tracked(path, tracks, len(links) + sum(not together for *_, together in decisions))
 

@@ -10,7 +10,7 @@ from mia_tui.app import MiaApp
 from mia_tui.tracking.sequence import find_sequence
 from mia_tui.tracking.store import TrackStore, read_tracks, tracks_path
 
-LANES = [{k: (30.0 * k, 60.0 + 4 * t) for k in (1, 2, 3)} for t in range(8)]
+LANES = [{k: (30.0 * k, 60.0) for k in (1, 2, 3)} for _ in range(8)]
 STRAIGHT = {t: [(1, 1), (2, 2), (3, 3)] for t in range(7)}
 BROKEN = {**STRAIGHT, 3: [(1, 1), (3, 3)]}
 

@@ -15,8 +15,8 @@ from mia_tui.tracking.desk.rows import table
 from mia_tui.tracking.sequence import find_sequence
 from mia_tui.tracking.store import TrackStore
 
-# Three lanes that move to the right; object k is in lane k (y = 30 k), at x = 60 + 4 t.
-LANES = [{k: (30.0 * k, 60.0 + 4 * t) for k in (1, 2, 3)} for t in range(8)]
+# Three objects that stand still: object k is at y = 30 k, x = 60.
+LANES = [{k: (30.0 * k, 60.0) for k in (1, 2, 3)} for _ in range(8)]
 STRAIGHT = {t: [(1, 1), (2, 2), (3, 3)] for t in range(7)}
 
 
@@ -55,7 +55,7 @@ def test_letters_take_a_track_in_hand_and_arrows_go_through_time(desk: TrackDesk
     assert desk.track == 2
     press(desk, "right", "right", "left", "end")
     assert desk.frame == 7
-    assert desk.reveal == (60.0, 88.0)
+    assert desk.reveal == (60.0, 60.0)
     press(desk, "home", "shift+right")
     assert desk.frame == 7
     press(desk, "escape")
@@ -66,7 +66,7 @@ def test_a_digit_gives_the_number_of_a_track_that_was_near_before(desk: TrackDes
     desk.hold(2, 3)
     desk.problems.scales = replace(desk.problems.scales, reach=20.0)
     first = desk.candidates()[0]
-    assert (first.digit, first.track, first.place) in {(1, 1, (30.0, 68.0)), (1, 3, (90.0, 68.0))}
+    assert (first.digit, first.track, first.place) in {(1, 1, (30.0, 60.0)), (1, 3, (90.0, 60.0))}
     press(desk, "1")
     other = 1 if first.track == 1 else 3
     assert lane(desk, 2) == [2, 2, 2, other, other, other, other, other]

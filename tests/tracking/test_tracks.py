@@ -7,6 +7,7 @@ import pytest
 
 from mia_tui.errors import MiaError
 from mia_tui.tracking.detections import Detections
+from mia_tui.tracking.gaps import fill_gaps
 from mia_tui.tracking.tracks import Tracks, check, tracks_of
 
 
@@ -99,3 +100,18 @@ def test_detections_check_their_columns() -> None:
     found = Detections.of([1, 0, 1], [[1, 1], [0, 0], [2, 2]], frames=3)
     assert found.starts.tolist() == [0, 1, 3, 3]
     assert found.object.tolist() == [1, 1, 2]
+
+
+def test_gaps_are_filled_on_the_straight_way_and_not_at_divisions() -> None:
+    found = Detections.of(
+        [0, 3, 4, 6, 6], [[0, 0], [6, 3], [7, 4], [9, 9], [1, 1]], label=[1, 0, 0, 0, 0], classes=("a", "b")
+    )
+    tracks = fill_gaps(tracks_of(found, [(0, 1), (1, 2), (2, 3), (2, 4)]))
+    own = tracks.track == 1
+    assert tracks.frame[own].tolist() == [0, 1, 2, 3, 4]
+    assert tracks.position[own].tolist() == [[0, 0], [2, 1], [4, 2], [6, 3], [7, 4]]
+    assert tracks.object[own].tolist() == [1, 0, 0, 1, 1]
+    assert tracks.label[own].tolist() == [1, 1, 1, 0, 0]
+    assert tracks.spans().tolist() == [[1, 0, 4, 0], [2, 6, 6, 1], [3, 6, 6, 1]]
+    check(tracks)
+    assert fill_gaps(tracks).frame.tolist() == tracks.frame.tolist()

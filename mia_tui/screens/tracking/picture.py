@@ -103,7 +103,8 @@ def marks_of(desk: "TrackDesk", frame: int, view: "View | None", *, numbers: boo
             marks.append(Mark(*desk.at(row), str(track), track_color(track)))
     for track, places in book.filled.items():
         if frame in places:
-            marks.append(Mark(*places[frame][-2:], "○", track_color(track), kind="handle"))
+            y, x = places[frame][-2:]
+            marks.append(Mark(y, x, "○", track_color(track), kind="handle"))
     if frame != desk.frame:
         return tuple(marks)
     if desk.problem is not None:

@@ -204,14 +204,18 @@ class TrackDesk:
 
     @property
     def place(self) -> tuple[float, float] | None:
-        """(y, x) of what is in hand: where it is, or where it was last seen."""
+        """(y, x) of what is in hand: where it is, on its way through a gap, or where it was seen last or first."""
         if self.loose is not None:
             return self.at(self.loose)
         if not self.track or not self.book.exists(self.track):
             return None
-        seen = [frame for frame in self.book.frames(self.track) if frame <= self.frame]
-        where = self.book.position_at(self.track, seen[-1] if seen else self.book.first(self.track))
-        return None if where is None else (where[-2], where[-1])
+        frames = self.book.frames(self.track)
+        earlier = max((frame for frame in frames if frame <= self.frame), default=frames[0])
+        later = min((frame for frame in frames if frame >= self.frame), default=frames[-1])
+        one, other = (np.array(self.book.position_at(self.track, frame)) for frame in (earlier, later))
+        share = (self.frame - earlier) / (later - earlier) if later > earlier else 0.0
+        y, x = (one + share * (other - one))[-2:].tolist()
+        return y, x
 
     def at(self, row: int) -> tuple[float, float]:
         """(y, x) of an object."""
@@ -278,12 +282,10 @@ class TrackDesk:
     def take(self, digit: int) -> None:
         """What a digit stands for: a fix of the problem, or a candidate."""
         if self.problem is not None:
-            fixes = self.problem.fixes
-            if digit > len(fixes):
-                raise MiaError(
-                    f"There are {len(fixes)} ways to mend this." if fixes else "Nothing is proposed for this."
-                )
-            self.edit(fixes[digit - 1].edit, *fixes[digit - 1].arguments)
+            count = len(self.fixes)
+            if digit > count:
+                raise MiaError(f"{count} ways to mend this are proposed." if count else "Nothing is proposed for this.")
+            self.edit(self.fixes[digit - 1].edit, *self.fixes[digit - 1].arguments)
             return
         candidate = next((c for c in self.candidates() if c.digit == digit), None)
         if candidate is None:
