@@ -591,7 +591,7 @@ def measure(
 def motion(
     project: ProjectPath,
     sequence: Annotated[
-        str | None, typer.Option(help="Image or folder of frames; all that have tracks by default.")
+        list[str] | None, typer.Option(help="Stack or folder of frames, as often as needed; all tracked by default.")
     ] = None,
     source: Source = "labels",
     out: Annotated[
@@ -614,7 +614,7 @@ def motion(
     opened = load_project(project)
     rows = []
     for found in measure_sequences(
-        opened, source, sequence, out=out, window=window, contact_distance=contact, subtract_drift=subtract_drift
+        opened, source, sequence or [], out=out, window=window, contact_distance=contact, subtract_drift=subtract_drift
     ):
         for line in describe(*found, plots=show):
             say(line)

@@ -1,7 +1,7 @@
 """The command `motion`: tracks of a project in, tables and plots of their motion out."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ HEIGHT = 24
 def measure_sequences(
     project: Project,
     source: str,
-    name: str | None = None,
+    names: Collection[str] = (),
     *,
     out: Path | None = None,
     window: int,
     contact_distance: float | None = None,
     subtract_drift: bool = False,
 ) -> Iterator[tuple[Sequence, Path, MotionReport]]:
-    """Measure the motion of one sequence, or of all that have tracks; (sequence, folder, report) of each when done.
+    """Measure the motion of these sequences, or of all that have tracks; (sequence, folder, report) of each when done.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def measure_sequences(
         raise MiaError(f"--window is {window}: compare 1 frame or more on each side of a division")
     if contact_distance is not None and not contact_distance > 0:
         raise MiaError(f"--contact is {contact_distance:g}: give a distance above 0 pixels")
-    for sequence in [find_sequence(project, name)] if name else _tracked(project, source):
+    for sequence in [find_sequence(project, name) for name in names] or _tracked(project, source):
         folder = _folder(project, source, out) / sequence.name
         tracks = read_tracks(project, sequence, source)
         flat = sequence.planes == 1 and bool((tracks.area > 0).any())
