@@ -100,8 +100,9 @@ def test_swap_cut_and_join(desk: TrackDesk) -> None:
     assert lane(desk, 1) == [1] * 3 + [2] * 5
     press(desk, "right", "x")
     assert lane(desk, 2) == [2, 2, 2, 1, 4, 4, 4, 4]
+    assert desk.track == 4
     press(desk, "equals_sign")
-    pick(desk, 4)
+    pick(desk, 1)
     assert lane(desk, 2) == [2, 2, 2, 1, 1, 1, 1, 1]
     assert desk.track == 1
 

@@ -212,7 +212,10 @@ def swap(desk: "TrackDesk") -> None:
 
 @row("cut", "x", "Cut", "Correct", why=_held_edit, more="Cut the track in hand before this frame")
 def cut(desk: "TrackDesk") -> None:
+    row = desk.row
     desk.edit(edits.cut, desk.track, desk.frame)
+    if row is not None:  # what was in hand stays in hand, under its new number
+        desk.choose_row(row)
 
 
 @row(
