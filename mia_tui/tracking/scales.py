@@ -112,7 +112,9 @@ def _drift(found: Detections, before: Array, after: Array) -> Array:
             median[frame + 1], count[frame + 1] = np.median(steps[a:b], axis=0), b - a
     if len(steps):
         spread = 1.4826 * np.median(np.abs(steps - median[found.frame[after]]), axis=0)
-        by_chance = 2.5 * 1.25 * spread / np.sqrt(np.maximum(count, 1))[:, None]  # 1.25: of a median's error to a mean's
+        by_chance = (
+            2.5 * 1.25 * spread / np.sqrt(np.maximum(count, 1))[:, None]
+        )  # 1.25: of a median's error to a mean's
         median[np.abs(median) <= by_chance] = 0
     total: Array = np.cumsum(median, axis=0)
     return total
