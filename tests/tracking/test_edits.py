@@ -123,6 +123,30 @@ def test_a_gap_is_filled_by_an_object_in_no_track() -> None:
         do(book, edits.fill, 3, 5)
 
 
+def test_a_track_is_extended_at_both_ends_with_what_lies_between_filled() -> None:
+    book = lanes()
+    for t in (0, 1, 4, 5):
+        do(book, edits.drop, book.row((t, 0, 2)))
+    assert book.frames(2) == [2, 3]
+    do(book, edits.extend, 2, book.row((0, 0, 2)))
+    do(book, edits.extend, 2, book.row((4, 0, 2)))
+    assert lane(book, 2) == [2, 0, 2, 2, 2, 0]
+    assert book.filled == {2: {1: (20.0, 1.0)}}
+    with pytest.raises(MiaError, match="it is there"):
+        do(book, edits.extend, 2, book.row((1, 0, 2)))
+    with pytest.raises(MiaError, match="is in track 3"):
+        do(book, edits.extend, 2, book.row((5, 0, 3)))
+
+
+def test_a_daughter_that_is_extended_into_the_time_of_her_mother_has_none() -> None:
+    book = lanes(3)
+    do(book, edits.divide, 1, book.row((3, 0, 1)), book.row((3, 0, 2)))
+    second = lane(book, 2)[3]
+    do(book, edits.drop, book.row((1, 0, 3)))
+    do(book, edits.extend, second, book.row((1, 0, 3)))
+    assert book.mothers == {lane(book, 1)[3]: 1}
+
+
 def test_deleting_leaves_the_objects_in_no_track() -> None:
     book = lanes()
     do(book, edits.delete, 1, 3)
@@ -171,7 +195,7 @@ def state(book: TrackBook) -> tuple[object, ...]:
     rows: Tracks = book.tracks()
     return (
         book.track.tolist(), dict(book.mothers), dict(book.merged), {k: dict(v) for k, v in book.filled.items()},
-        dict(book.pins), rows.position.tolist(), [book.frames(n) for n in book.numbers],
+        dict(book.pins), set(book.accepted), rows.position.tolist(), [book.frames(n) for n in book.numbers],
     )  # fmt: skip
 
 
@@ -184,6 +208,8 @@ EDITS = st.one_of(
     st.tuples(st.just("orphan"), st.integers(1, 8)),
     st.tuples(st.just("delete"), st.integers(1, 6), st.integers(0, 5)),
     st.tuples(st.just("drop"), st.integers(0, 15)),
+    st.tuples(st.just("extend"), st.integers(1, 6), st.integers(0, 15)),
+    st.tuples(st.just("accept"), st.just("jump"), st.tuples(st.integers(0, 15), st.integers(0, 15))),
     st.tuples(st.just("fill"), st.integers(1, 6), st.integers(0, 5)),
     st.tuples(st.just("fill"), st.integers(1, 6), st.integers(0, 5), st.integers(0, 15)),
 )
