@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mia_tui.errors import MiaError
+from mia_tui.formats.report import ExportReport, ImportReport
+from mia_tui.formats.tracked import Tracked, Written, export_tracked
+from mia_tui.project import Project
 from mia_tui.storage import atomic_folder
 from mia_tui.tracking.detections import Array
 from mia_tui.tracking.tracks import Tracks
@@ -103,3 +106,35 @@ def _are_tracklets(tracks: Tracks) -> bool:
     out, into = (np.bincount(side, minlength=len(tracks)) for side in ends.T)
     plain = (out[ends[:, 0]] == 1) & (into[ends[:, 1]] == 1)
     return bool((plain == (tracks.track[ends[:, 0]] == tracks.track[ends[:, 1]])).all())
+
+
+# ---- projects --------------------------------------------------------------------------------------------------------
+
+
+def export_geff(
+    project: Project, dest: Path, *, source: str = "labels", split: str | None = None, sequence: str | None = None
+) -> ExportReport:
+    """Write the tracks of a project as `dest/<sequence>.geff`; `dest` may be the folder `*.geff` of the only one.
+
+    Raises
+    ------
+    MiaError
+        When nothing was tracked, and as `write_geff`.
+    """
+
+    def write(one: Tracked, path: Path) -> Written:
+        own = one.sequence
+        write_geff(
+            path, one.tracks, pixel_size=own.pixel_size, z_step=own.z_step, frame_interval=own.frame_interval
+        )  # fmt: skip
+        return [path], []
+
+    return export_tracked(project, dest, source, split, sequence, write, ".geff")
+
+
+def _import(project: Project, source: Path, *, split: str = "train", replace: bool = False) -> ImportReport:
+    raise MiaError("GEFF is only written. Import tracks with --format ctc, napari or trackmate.")
+
+
+import_ = _import
+export = export_geff

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from mia_tui.errors import MiaError
+from mia_tui.formats.report import ExportReport, ImportReport
 from mia_tui.formats.track_rows import tracks_of_rows
+from mia_tui.formats.tracked import Tracked, Written, export_tracked, import_positions, sequence_of
+from mia_tui.project import Project
 from mia_tui.storage import write_json
 from mia_tui.tracking.detections import Array
 from mia_tui.tracking.tracks import Tracks
@@ -78,10 +81,11 @@ def read_napari(path: Path, graph: Path | None = None, *, frames: int = 0) -> Tr
     values = _numbers(table, (name, "t", *axes))
     track, frame, places = values[:, 0].astype(np.int64), values[:, 1].astype(np.int64), values[:, 2:]
     places[:, -2:] += 0.5
+    plane = np.rint(places[:, 0]).clip(0) if len(axes) == 3 else None
     other = graph_path(path) if graph is None else graph
     known = _read_graph(other) if graph is not None or other.is_file() else {}
     mothers, merged = _relations(known, track, frame, other)
-    return tracks_of_rows(path, track, frame, places, frames=frames, mothers=mothers, merged=merged)
+    return tracks_of_rows(path, track, frame, places, plane=plane, frames=frames, mothers=mothers, merged=merged)
 
 
 def _numbers(table: WrittenTable, names: tuple[str, ...]) -> Array:
@@ -132,3 +136,42 @@ def _relations(
             mothers[child] = before[0]
         merged |= {one: child for one in origins if one not in before or len(before) > 1}
     return mothers, merged
+
+
+# ---- projects --------------------------------------------------------------------------------------------------------
+
+
+def import_napari(
+    project: Project, source: Path, *, split: str = "train", replace: bool = False, sequence: str | None = None
+) -> ImportReport:
+    """Import a CSV of tracks: as points with tracks, or for the outlines it passes (`tracked.import_positions`).
+
+    Raises
+    ------
+    MiaError
+        As `read_napari`, and when no sequence fits or the table has more frames than it.
+    """
+    own = sequence_of(project, split, sequence)
+    tracks = read_napari(source.expanduser(), frames=len(own.moments))
+    return import_positions(ImportReport(project), own, tracks, "napari", replace)
+
+
+def export_napari(
+    project: Project, dest: Path, *, source: str = "labels", split: str | None = None, sequence: str | None = None
+) -> ExportReport:
+    """Write the tracks of a project as `dest/<sequence>.csv` with its graph; `dest` may be the CSV of the only one.
+
+    Raises
+    ------
+    MiaError
+        When nothing was tracked.
+    """
+
+    def write(one: Tracked, path: Path) -> Written:
+        return write_napari(path, one.tracks), []
+
+    return export_tracked(project, dest, source, split, sequence, write, ".csv")
+
+
+import_ = import_napari
+export = export_napari

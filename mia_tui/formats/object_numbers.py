@@ -3,13 +3,12 @@
 `formats.mia` reads and writes these numbers as `LabelObject.track`; here they become tracks, and tracks such numbers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import shapely
 
-from mia_tui.errors import MiaError
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.tracking.tracks import Tracks, check
 
@@ -61,19 +60,18 @@ def tracks_of_numbers(frames: Iterable[FrameLabels | None]) -> tuple[Tracks, lis
     return tracks, notes
 
 
-def with_numbers(labels: FrameLabels, tracks: Tracks, frame: int, plane: int = 0) -> FrameLabels:
-    """The labels of a frame with the number of its track on every object, and none on those in no track.
+def numbers_of(tracks: Tracks) -> dict[tuple[int, int], dict[int, int]]:
+    """(Frame, plane) -> object -> the number of its track."""
+    found: dict[tuple[int, int], dict[int, int]] = {}
+    held = tracks.object > 0
+    columns = (getattr(tracks, name)[held].tolist() for name in ("frame", "plane", "object", "track"))
+    for frame, plane, number, track in zip(*columns, strict=True):
+        found.setdefault((frame, plane), {})[number] = track
+    return found
 
-    Raises
-    ------
-    MiaError
-        When a track names an object that the frame does not have.
-    """
-    here = (tracks.frame == frame) & (tracks.plane == plane) & (tracks.object > 0)
-    numbers = dict(zip(tracks.object[here].tolist(), tracks.track[here].tolist(), strict=True))
-    absent = sorted(numbers.keys() - labels.objects.keys())
-    if absent:
-        raise MiaError(f"track {numbers[absent[0]]} has object {absent[0]} on frame {frame + 1}, which is not there.")
+
+def with_numbers(labels: FrameLabels, numbers: Mapping[int, int]) -> FrameLabels:
+    """The labels of a frame with the number of its track on every object, and none on those in no track."""
     return replace(
         labels, objects={number: replace(item, track=numbers.get(number)) for number, item in labels.objects.items()}
     )

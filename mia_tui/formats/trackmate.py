@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from mia_tui.errors import MiaError
+from mia_tui.formats.report import ExportReport, ImportReport
+from mia_tui.formats.tracked import import_positions, sequence_of
+from mia_tui.project import Project
 from mia_tui.tracking.detections import Array, Detections
 from mia_tui.tracking.tracks import Tracks, check, tracks_of
 
@@ -164,3 +167,29 @@ def _elements(path: Path) -> Iterator[ET.Element]:
         raise MiaError(f"{path} is no whole XML file: {error}. {_SAVE}") from None
     except OSError as error:
         raise MiaError(f"{path} cannot be read: {error.strerror}") from None
+
+
+# ---- projects --------------------------------------------------------------------------------------------------------
+
+
+def import_trackmate(
+    project: Project, source: Path, *, split: str = "train", replace: bool = False, sequence: str | None = None
+) -> ImportReport:
+    """Import tracks of TrackMate: as points with tracks, or for the outlines they pass (`tracked.import_positions`).
+
+    Raises
+    ------
+    MiaError
+        As `read_trackmate`, and when no sequence fits or the file has more frames than it.
+    """
+    tracks = read_trackmate(source.expanduser())
+    own = sequence_of(project, split, sequence)
+    return import_positions(ImportReport(project), own, tracks, "trackmate", replace)
+
+
+def _export(project: Project, dest: Path, *, source: str = "labels", split: str | None = None) -> ExportReport:
+    raise MiaError("files of TrackMate are not written. Use --format ctc, napari or geff.")
+
+
+import_ = import_trackmate
+export = _export

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mia_tui.analysis.ctc.report import score_ctc
-from mia_tui.analysis.ctc.sequence import mask_problems, table_problems
+from mia_tui.analysis.ctc.sequence import mask_problems, read_ctc, table_problems
 from mia_tui.errors import MiaError
-from mia_tui.formats.ctc import point_masks, read_ctc, tracks_of_ctc, write_ctc
+from mia_tui.formats.ctc import tracks_of_ctc
+from mia_tui.formats.ctc_write import point_masks, write_ctc
 from mia_tui.formats.geff import links, write_geff
-from mia_tui.formats.mia_file import CONTOURS, Contour, MiaLabels, read_mia, write_mia
 from mia_tui.formats.napari_tracks import graph_path, read_napari, write_napari
-from mia_tui.formats.object_numbers import tracks_of_numbers, with_numbers
+from mia_tui.formats.object_numbers import numbers_of, tracks_of_numbers, with_numbers
 from mia_tui.formats.trackmate import read_trackmate
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.tracking.detections import Detections
@@ -149,7 +149,7 @@ def test_parts_after_gaps_count_against_the_numbers_that_fit(tmp_path) -> None:
 @pytest.mark.parametrize(("frames", "last"), [(1000, "man_track999.tif"), (1001, "man_track1000.tif")])
 def test_more_than_a_thousand_frames_have_four_digits_and_a_truth_its_own_names(tmp_path, monkeypatch, frames, last):
     """Only the names: the files are left empty here."""
-    monkeypatch.setattr("mia_tui.formats.ctc.save_tiff", lambda path, *_: path.touch())
+    monkeypatch.setattr("mia_tui.formats.ctc_write.save_tiff", lambda path, *_: path.touch())
     tracks = linked([(1, t, 1, 0.5, 0.5) for t in range(frames)])
     folder = tmp_path / "01_GT" / "TRA"
     written = write_ctc(folder, tracks, lambda t: np.ones((1, 1), np.int64), naming="truth")
@@ -495,12 +495,11 @@ def test_object_numbers_become_tracks_and_tracks_object_numbers() -> None:
     assert [tuple(map(int, row)) for row in rows] == [(4, 0, 1), (4, 2, 2), (7, 0, 3), (7, 2, 1)]
     assert tracks.position[1].tolist() == [2, 3]
     assert tracks.frames == 3
-    assert with_numbers(frames[0], tracks, 0) == frames[0]
-    cleaned = with_numbers(frames[2], tracks, 2)
+    numbers = numbers_of(tracks)
+    assert numbers == {(0, 0): {1: 4, 3: 7}, (2, 0): {1: 7, 2: 4}}
+    assert with_numbers(frames[0], numbers[0, 0]) == frames[0]
+    cleaned = with_numbers(frames[2], numbers[2, 0])
     assert [item.track for item in cleaned.objects.values()] == [7, 4, None, None]
-    assert [item.track for item in with_numbers(boxes((1, 5, 0)), tracks, 1).objects.values()] == [None]
-    with pytest.raises(MiaError, match="track 7 has object 3 on frame 1"):
-        with_numbers(boxes((1, 4, 0)), tracks, 0)
 
 
 def test_of_pieces_with_one_number_the_largest_is_the_track(tmp_path) -> None:
@@ -510,11 +509,3 @@ def test_of_pieces_with_one_number_the_largest_is_the_track(tmp_path) -> None:
     assert tracks.object.tolist() == [2]
     assert notes == ["frame 1: objects 2 and 1 both have the number 4, and 1 was left out"]
     assert len(tracks_of_numbers([None, None])[0]) == 0
-
-
-def test_numbers_go_through_the_files_of_mia(tmp_path) -> None:
-    """Written by the original's rules: -1 is no number."""
-    square = np.array([[0, 0], [0, 4], [4, 4], [4, 0]])
-    contours = (Contour(1, 12, square), Contour(1, -1, square + 10))
-    write_mia(tmp_path / "a.npz", MiaLabels(CONTOURS, contours))
-    assert [item.number for item in read_mia(tmp_path / "a.npz").contours] == [12, -1]
