@@ -22,11 +22,13 @@ app = typer.Typer(
 ProjectPath = Annotated[Path, typer.Argument(metavar="PROJECT", help="Project folder.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Source = Annotated[str, typer.Option("--from", help="labels or predictions:MODEL.")]
+TrackSequence = Annotated[str | None, typer.Option("--sequence", help="Of tracks: only this one of the sequences.")]
 Format = Annotated[
     str,
     typer.Option(
         help="masks, geojson (QuPath), mia (label folders of MIA), roi (ImageJ), coco, points (CSV: image, frame, "
-        "y, x, class), classes (of images, CSV: image, frame, class) or, to import, folders (one of images per class)."
+        "y, x, class), classes (of images, CSV: image, frame, class) or, to import, folders (one of images per class). "
+        "Tracks: ctc (Cell Tracking Challenge), napari (CSV), trackmate (to import), geff (to export)."
     ),
 ]
 Split = Annotated[str, typer.Option(help="Image root: train or predict.")]
@@ -111,12 +113,13 @@ def import_labels(
     kind: Annotated[str, typer.Option(help="Of masks: auto, binary, class or instance.")] = "auto",
     split: Split = "train",
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels that are there.")] = False,
+    sequence: TrackSequence = None,
     as_json: Json = False,
 ) -> None:
     """Bring labels made elsewhere into a project. Labels that are there are left alone unless --replace is given."""
     from mia_tui import formats
 
-    options = {"kind": kind} if format == "masks" else {}
+    options = {"kind": kind} if format == "masks" else formats.options_of(format, {"sequence": sequence})
     report = formats.load(format).import_(load_project(project), source, split=split, replace=replace, **options)
     if report.kind:
         say(f"read as {report.kind} masks: {report.reason}")
@@ -141,18 +144,26 @@ def export_labels(
     project: ProjectPath,
     dest: Annotated[
         Path,
-        typer.Argument(help="Folder to write into; coco, points and classes also take a file.", show_default=False),
+        typer.Argument(
+            help="Folder to write into; coco, points, classes and napari also take a file.", show_default=False
+        ),
     ],
     format: Format = "masks",
     source: Source = "labels",
     kind: Annotated[str, typer.Option(help="Of masks: instance or class.")] = "instance",
     split: Annotated[str | None, typer.Option(help="Only the images of this root.")] = None,
+    sequence: TrackSequence = None,
+    fill: Annotated[bool, typer.Option("--fill", help="ctc: show tracks in gaps, by the mask before, moved.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="ctc: 32-bit masks, for more than 65,535 tracks.")] = False,
+    truth: Annotated[bool, typer.Option("--truth", help="ctc: files named as those of a truth.")] = False,
+    radius: Annotated[float | None, typer.Option(help="ctc: of the discs that points become, pixels.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write labels or predictions for other programs."""
+    """Write labels, predictions or tracks for other programs."""
     from mia_tui import formats
 
-    options = {"kind": kind} if format == "masks" else {}
+    given = {"sequence": sequence, "fill": fill, "wide": wide, "truth": truth, "radius": radius}
+    options = {"kind": kind} if format == "masks" else formats.options_of(format, given)
     report = formats.load(format).export(load_project(project), dest, source=source, split=split, **options)
     say(f"{report.objects} objects in {len(report.files)} files under {dest}")
     for entry in [*report.problems, *report.notes]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -314,21 +314,28 @@ def _planes(
 
 
 def _write_tiff(path: Path, planes: Iterator[Plane], shape: tuple[int, ...], axes: str, dtype: np.dtype[Any]) -> None:
+    try:
+        with atomic_writer(path) as stream:
+            save_tiff(stream, planes, shape, axes, dtype)
+    except OSError as error:
+        raise MiaError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or rights and try again."
+        ) from None
+
+
+def save_tiff(
+    target: Path | IO[bytes], planes: Iterator[Plane], shape: tuple[int, ...], axes: str, dtype: np.dtype[Any]
+) -> None:
+    """Save (Y, X) planes, `shape` with `axes` in all, as one zlib-compressed TIFF that ImageJ reads."""
     import tifffile
 
     # ImageJ's own hyperstack header knows no 32-bit integers; those are written as plain stacks.
     imagej = dtype != np.uint32
     data = next(planes) if len(shape) == 2 else planes
-    try:
-        with atomic_writer(path) as stream:
-            tifffile.imwrite(
-                stream, data, shape=shape, dtype=dtype, imagej=imagej, compression="zlib", photometric="minisblack",
-                metadata={"axes": axes},
-            )  # fmt: skip
-    except OSError as error:
-        raise MiaError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or rights and try again."
-        ) from None
+    tifffile.imwrite(
+        target, data, shape=shape, dtype=dtype, imagej=imagej, compression="zlib", photometric="minisblack",
+        metadata={"axes": axes},
+    )  # fmt: skip
 
 
 import_ = import_masks

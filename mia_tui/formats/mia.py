@@ -14,6 +14,7 @@ from mia_tui.formats.mia_export import export_mia
 from mia_tui.formats.mia_file import CONTOURS, IMAGE, POINTS, Contour, MiaLabels, painting_order, pixels_of, read_mia
 from mia_tui.formats.mia_places import BACKGROUND, FOLDERS, Found, class_names, find_labels, pages_of
 from mia_tui.formats.report import ImportReport, numbered_classes
+from mia_tui.formats.tracked import adopt_numbers
 from mia_tui.imaging.image import ImageInfo, open_ref
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import shapes_from_labels
@@ -63,6 +64,7 @@ def import_mia(project: Project, source: Path, *, split: str = "train", replace:
     for name, count in labels.others.items():
         task = next(task for task, folder in FOLDERS.items() if folder == name)
         report.notes.append(f"{count} files in {name} were not imported: a {task} project takes them")
+    tracked = False
     for key, group in groupby(labels.found, key=lambda found: found.slot.ref.key):
         found = list(group)
         try:
@@ -72,7 +74,12 @@ def import_mia(project: Project, source: Path, *, split: str = "train", replace:
             continue
         for each in found:
             for frame, path in _chosen(report, each, pages_of(each.slot, info)):
-                _import_one(report, key, frame, path, info.sizes[3:], replace)
+                tracked |= _import_one(report, key, frame, path, info.sizes[3:], replace)
+    if tracked:
+        try:
+            adopt_numbers(report, replace)
+        except MiaError as error:
+            report.problems.append(f"no tracks were made of the object numbers: {error}")
     return report.finish(replace)
 
 
@@ -129,12 +136,15 @@ def _chosen(report: ImportReport, found: Found, frames: list[str]) -> Iterator[t
             yield frame, paths[0]
 
 
-def _import_one(report: ImportReport, key: str, frame: str, path: Path, size: Size, replace: bool) -> None:
+def _import_one(report: ImportReport, key: str, frame: str, path: Path, size: Size, replace: bool) -> bool:
+    """Import one file; whether its objects have numbers."""
     try:
         labels = _frame_labels(report, path, size)
         report.put(key, frame, labels, replace=replace, text=f"import {path.name}")
     except MiaError as error:
         report.problems.append(str(error))
+        return False
+    return any(item.track is not None for item in labels.objects.values())
 
 
 def _frame_labels(report: ImportReport, path: Path, size: Size) -> FrameLabels:

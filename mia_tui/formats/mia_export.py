@@ -20,7 +20,9 @@ from mia_tui.formats.mia_file import (
     write_mia,
 )
 from mia_tui.formats.mia_places import BACKGROUND, FOLDERS, class_names, pages_of, slots_of
+from mia_tui.formats.object_numbers import with_numbers
 from mia_tui.formats.report import ExportReport, checked_destination, exported_frames, exported_name, shown
+from mia_tui.formats.tracked import track_numbers
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.image_class import image_class
 from mia_tui.labeling.objects import FrameLabels, LabelObject
@@ -37,7 +39,7 @@ def export_mia(project: Project, dest: Path, *, source: str = "labels", split: s
     The folder follows the project's task. Put it beside the images and the original finds it. Every object is a contour
     of its own; the original joins touching objects of one class when it next redraws them. Where an object lies over
     one of a higher class, that one is cut, because the original always shows the higher class. What it would drop as
-    too small is left out and said.
+    too small is left out and said. Objects have the numbers of their tracks where the sequence was tracked.
 
     Parameters
     ----------
@@ -58,10 +60,10 @@ def export_mia(project: Project, dest: Path, *, source: str = "labels", split: s
         )
     dest = checked_destination(project, dest)
     report = ExportReport()
-    sharing = _sharing(project)
+    sharing, tracks = _sharing(project), track_numbers(project, source)
     for key, frames in exported_frames(project, source, split).items():
         try:
-            _export_one(report, project, dest, key, frames, source, split, sharing)
+            _export_one(report, project, dest, key, frames, source, split, sharing, tracks)
         except MiaError as error:
             report.problems.append(f"{key}: {error}")
     if project.task == "segmentation" and report.files:
@@ -87,6 +89,7 @@ def _export_one(
     source: str,
     split: str | None,
     sharing: dict[tuple[str, str, str], list[str]],
+    tracks: dict[tuple[str, str], dict[int, int]],
 ) -> None:
     places = _places(project, dest, key, split, sharing)
     made: dict[Path, tuple[MiaLabels, int]] = {}
@@ -97,6 +100,8 @@ def _export_one(
             continue
         if frame not in places or places[frame][1] != (labels.height, labels.width):
             raise MiaError(f"the labels of {frame} ({labels.height} x {labels.width}) do not fit the image.")
+        if (key, frame) in tracks:
+            labels = with_numbers(labels, tracks[key, frame])
         written = _mia_labels(project, shown(labels, source), notes)
         if written is not None:
             made[places[frame][0]] = written
