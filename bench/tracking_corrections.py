@@ -1,6 +1,6 @@
 """What it costs to make the tracks of a model's predictions perfect: an oracle that knows the truth and presses keys.
 
-    python bench/tracking_corrections.py [--frames 24] [--size 384] [--minutes 1.5] [--seed 0] [--keep DIR]
+    python bench/tracking_corrections.py [--frames 24] [--size 384] [--minutes 4] [--seed 0] [--keep DIR]
 
 A time lapse of cells that move and divide is simulated, a network is trained on other simulated images, its predictions
 are linked, and the oracle corrects the tracks at the track desk (`mia_tui/tracking/desk`), with what a terminal of
@@ -268,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--minutes", type=float, default=1.5, help="of the training")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of the training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--keep", type=Path, help="work here and keep everything; a project that is there is used again"
@@ -286,7 +286,7 @@ def predicted(folder: Path, options: argparse.Namespace) -> Project:
         folder / "project", images=images / "train", predict_images=images / "predict", classes=["nucleus"]
     )
     project = import_masks(made, images / "train_masks", kind="instance").project
-    training = {**TRAINING, "max_minutes": options.minutes, "seed": options.seed}
+    training = {**TRAINING, "epochs": 40, "threads": 1, "max_minutes": options.minutes, "seed": options.seed}
     run = control.start(project, {"kind": "train", "device": "auto", "train": training, "name": MODEL}, MODEL)
     console.check_ended_well(console.watch_run(run, stop_on_interrupt=True))
     predict_project(project, MODEL)

@@ -1,6 +1,7 @@
 """Frames that a track passes without an object."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def fill_gaps(tracks: Tracks) -> Tracks:
         "area": np.zeros(len(at)),
     }
     order = np.lexsort((np.append(tracks.frame, new["frame"]), np.append(tracks.track, new["track"])))
-    columns = {}
+    columns: dict[str, Any] = {}
     for name, values in new.items():
         old = getattr(tracks, name)
         columns[name] = np.concatenate([old, values.astype(old.dtype)])[order]

@@ -31,6 +31,11 @@ PLAY_S = 0.15
 """Between two frames while playing; a frame that is not there yet is waited for."""
 TRAILS = (0, 3, 10, 30, 100)
 """Frames that trails reach back."""
+EXPORTS = (
+    ("ctc", "Cell Tracking Challenge: masks and res_track.txt"),
+    ("napari", "napari: a table of tracks and a graph"),
+    ("geff", "GEFF: a graph in zarr"),
+)
 FOOTERS = {
     "problem": ("enter", "aside", "next_problem", "undo", "swap", "cut", "join", "lock"),
     "track": ("reassign", "swap", "cut", "join", "divide", "fill", "delete", "undo"),
@@ -101,6 +106,8 @@ class TrackingScreen(ImageScreen):
         self._desk: TrackDesk | None = None
         self._choices: list[Choice] = []
         self._chosen: tuple[str, str] | None = None
+        self._left = "", 0, 0
+        """Sequence, frame and track that were looked at last."""
         self._queue: deque[Key] = deque()
         self._pumping = False
         self._busy = ""
@@ -163,6 +170,7 @@ class TrackingScreen(ImageScreen):
         desk, self._desk = self._desk, None
         if desk is None:
             return
+        self._left = desk.store.sequence.name, desk.frame, desk.track
         try:
             await self._in_turn(desk.store.close)
         except MiaError as error:
@@ -223,12 +231,6 @@ class TrackingScreen(ImageScreen):
 
     async def _open(self, choice: Choice) -> None:
         """Open the tracks of a sequence, or say how to make them."""
-        before = self._desk
-        at = (
-            (before.frame, before.track)
-            if before is not None and before.store.sequence == choice.sequence
-            else (None, 0)
-        )
         await self._close()
         self._chosen = choice.sequence.name, choice.source
         if not choice.tracked:
@@ -246,11 +248,13 @@ class TrackingScreen(ImageScreen):
         self._desk = desk
         for note in choice.sequence.notes:
             self.say(note, "warning")
-        frame, track = at
-        if frame is None and self.host.at_hand is not None:
+        name, frame, track = self._left
+        if name != choice.sequence.name:
+            frame, track = 0, 0
+        if self.host.at_hand is not None:  # where another screen was
             key, t, _ = self.host.at_hand
-            frame = next((i for i, m in enumerate(choice.sequence.moments) if m and (m.key, m.t) == (key, t)), 0)
-        desk.frame = min(frame or 0, desk.frames - 1)
+            frame = next((i for i, m in enumerate(choice.sequence.moments) if m and (m.key, m.t) == (key, t)), frame)
+        desk.frame = min(frame, desk.frames - 1)
         desk.track = track if desk.book.exists(track) else 0
         self._ask_frame()
         self.refresh_bindings()
@@ -580,45 +584,52 @@ class TrackingScreen(ImageScreen):
         sequence, source = self._chosen
         await self._close()
         command = ["track", str(self.project.folder), "--sequence", sequence, "--from", source, "--keep"]
-        if await self._run(f"linking {sequence}", command):
+        if await self._run(f"linking {sequence}", command, "The tracks are new."):
             self._choices = await asyncio.to_thread(self._find_choices)
         await self._open(self._best())
 
     def action_motion(self) -> None:
-        self._run_on_tracks("motion", "measuring motion")
+        """Tables and plots into results/motion."""
+        sequence, source = self._named()
+        command = ["motion", str(self.project.folder), "--sequence", sequence, "--from", source]
+        done = f"Motion is measured: {self.project.results_folder / 'motion'}. g m shows the tables."
+        self.run_worker(self._run_reopening("measuring motion", command, done), group="tracking-command")
 
     def action_export(self) -> None:
+        """Choose a format, then write into results."""
         from mia_tui.widgets.choose import ChooseScreen
 
-        def chosen(form: str | None) -> None:
-            if form is not None:
-                self._run_on_tracks("export-tracks", f"exporting as {form}", "--format", form)
+        self.app.push_screen(ChooseScreen("Export the tracks as", EXPORTS), self._export)
 
-        options = [
-            ("ctc", "Cell Tracking Challenge: masks and res_track.txt"),
-            ("napari", "napari: tracks.csv and graph.json"),
-            ("geff", "GEFF: a graph in zarr"),
-        ]
-        self.app.push_screen(ChooseScreen("Export the tracks as", options), chosen)
+    def _export(self, form: str | None) -> None:
+        if form is None:
+            return
+        sequence, source = self._named()
+        name = f"{form}-{source}-{sequence}".replace(":", "-").replace("/", "-")
+        dest = self.project.results_folder / f"{name}{'.csv' if form == 'napari' else ''}"
+        command = ["export", str(self.project.folder), str(dest), "--format", form, "--from", source]
+        command += ["--sequence", sequence]
+        self.run_worker(
+            self._run_reopening(f"exporting {form}", command, f"Exported to {dest}."), group="tracking-command"
+        )
 
-    def _run_on_tracks(self, command: str, title: str, *more: str) -> None:
+    def _named(self) -> tuple[str, str]:
+        """Sequence and source of what is open, as commands take them."""
         assert self._chosen is not None
-        sequence, source = self._chosen
-        arguments = [command, str(self.project.folder), "--sequence", sequence, "--from", source, *more]
-        self.run_worker(self._run_reopening(title, arguments), group="tracking-command")
+        return self._chosen
 
-    async def _run_reopening(self, title: str, command: list[str]) -> None:
+    async def _run_reopening(self, title: str, command: list[str], done: str) -> None:
         """The tracks are written and read again: the command sees every correction."""
         await self._close()
-        await self._run(title, command)
+        await self._run(title, command, done)
         await self._open(self._best())
 
-    async def _run(self, title: str, command: list[str]) -> bool:
+    async def _run(self, title: str, command: list[str], done: str) -> bool:
         """Run a command beside the screen and say what came of it."""
         self._doing = f"{title} …"
         self.update_lines()
         try:
-            result = await run_command(command, self._on_line)
+            await run_command(command, self._on_line)
         except MiaError as error:
             self.say(str(error), "error")
             return False
@@ -626,7 +637,7 @@ class TrackingScreen(ImageScreen):
             self._doing = ""
             self.update_lines()
             self.refresh_bindings()
-        self.say(str(result.get("said", f"{title}: done")))
+        self.say(done)
         return True
 
     def _on_line(self, line: str) -> None:
