@@ -22,6 +22,8 @@ class Linker(Protocol):
 
     reach: int
     """How many frames back the sources of links may lie."""
+    divides: bool
+    """Whether a source may have two links in the first pass."""
 
     def candidates(self, t: int, sources: Array, targets: Array) -> Candidates:
         """Links from `sources`, rows that wait for their next object, to `targets`, the rows of frame `t`."""
@@ -71,9 +73,9 @@ class Book:
         )  # fmt: skip
 
     def enter(self, source: Array, target: Array) -> None:
-        """Note links of the first pass."""
+        """Note links of the first pass, sorted by target or all to one frame."""
         self.into[target] = source
-        np.minimum.at(self.leaves, source, self.frame[target])
+        self.leaves[source[::-1]] = self.frame[target[::-1]]  # of two from one source the earlier one is written last
 
     def edges(self) -> Array:
         """(E, 2) int64: the links of the first pass and those that must be."""
@@ -134,7 +136,8 @@ def _cheapest(possible: Candidates, halved: Array) -> tuple[Array, Array]:
     first = ~np.isin(source, halved)
     slots = np.concatenate([2 * source[first], 2 * source + 1])
     ends = np.concatenate([target[first], target])
-    chosen = assign(ends, slots, np.concatenate([cost[first], cost + possible.second]), possible.limit)
+    costs = np.concatenate([cost[first], cost + possible.second])
+    chosen = assign(ends, slots, costs, possible.limit)
     sources: Array = slots[chosen] // 2
     return sources, ends[chosen]
 
@@ -189,7 +192,7 @@ def _let_go(t: int, book: Book, targets: Array, sources: Array) -> Array:
     former = book.into[targets]
     book.into[targets] = -1
     book.leaves[former[former >= 0]] = NEVER
-    waits = sources[(book.leaves[sources] > t) & (book.leaves[sources] != NEVER)]
+    waits: Array = sources[(book.leaves[sources] > t) & (book.leaves[sources] != NEVER)]
     if not len(waits):
         return waits
     begin, end = book.starts[t + 1], book.starts[min(int(book.leaves[waits].max()) + 1, len(book.starts) - 1)]

@@ -64,7 +64,7 @@ def flow(before: Shapes, after: Shapes) -> Flow:
 
     The first shift is the peak of the cross-correlation of the foregrounds at quarter size. From it on, objects are
     laid over those of the next frame, matched (a mother with up to two daughters), and the map is fitted to the centres
-    of the matched ones, several times: a robust affine map (Tukey's biweight), then the median of neighbours' rests too.
+    of the matched ones, several times: a robust affine map (Tukey's biweight), then the median of neighbours' rests.
     """
     affine = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     affine[2] = _REDUCED * image_shift(_reduced(before), _reduced(after))
@@ -92,7 +92,8 @@ def _reduced(shapes: Shapes) -> Array:
         return np.zeros((1, 1), np.float32)
     blocks = inner[:height, :width].reshape(height // _REDUCED, _REDUCED, width // _REDUCED, _REDUCED)
     reduced: Array = blocks.mean((1, 3), dtype=np.float32)
-    return reduced - reduced.mean()
+    reduced -= reduced.mean()
+    return reduced
 
 
 def _matched(before: Shapes, after: Shapes, moved: Flow) -> tuple[Array, Array]:
@@ -126,7 +127,7 @@ def _affine(source: Array, target: Array, otherwise: Array) -> Array:
     weight = np.ones(len(source))
     for _ in range(10):
         root = np.sqrt(weight)[:, None]
-        fitted = np.linalg.lstsq(root * design, root * target, rcond=None)[0]
+        fitted: Array = np.linalg.lstsq(root * design, root * target, rcond=None)[0]
         off = np.linalg.norm(target - design @ fitted, axis=1)
         scale = max(1.4826 * float(np.median(off)), 0.5)
         weight = np.clip(1 - (off / (_TUKEY * scale)) ** 2, 0, None) ** 2

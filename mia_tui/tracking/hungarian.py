@@ -28,18 +28,19 @@ class Candidates:
         At least 0.
     limit : float or None
         What no link costs; None: as many links as can be.
-    second : float or None
-        What the second link from one source costs on top (a division); None: a source has one link.
+    second : (E,) float64 or None
+        What a link costs on top when it is the second one from its source (a division); None: a source has one link.
     """
 
     source: Array
     target: Array
     cost: Array
     limit: float | None
-    second: float | None = None
+    second: Array | None = None
 
     def only(self, keep: Array) -> "Candidates":
-        return Candidates(self.source[keep], self.target[keep], self.cost[keep], self.limit, self.second)
+        second = None if self.second is None else self.second[keep]
+        return Candidates(self.source[keep], self.target[keep], self.cost[keep], self.limit, second)
 
 
 class Hungarian:
@@ -49,6 +50,8 @@ class Hungarian:
     The gate comes before the assignment: assigning first and cutting long links after gives 0.96 where this gives 0.98
     of the edges (F1).
     """
+
+    divides = False
 
     def __init__(self, detections: Detections, places: Array, options: LinkOptions) -> None:
         self.reach = options.gap("hungarian") + 1

@@ -1,6 +1,7 @@
 """Linking: which objects of a sequence are the same one through time, and which divide."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,14 @@ import numpy.typing as npt
 
 from mia_tui.errors import MiaError
 from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.first_pass import Book, Linker, link_frame
+from mia_tui.tracking.first_pass import Book, Linker, link_frame, solve_again
 from mia_tui.tracking.hungarian import Hungarian
 from mia_tui.tracking.masks import Overlap
 from mia_tui.tracking.options import LinkOptions, Method
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.points import Motion, Points
-from mia_tui.tracking.second_pass import Scene, learn_and_close
+from mia_tui.tracking.second_pass import Scene, close_again, learn_and_close
+from mia_tui.tracking.tracks import Tracks
 
 Array = npt.NDArray[Any]
 Masks = Callable[[int], Array]
@@ -99,6 +101,174 @@ def scaled(detections: Detections, options: LinkOptions) -> Array:
     if detections.position.shape[1] == 2 or options.z_ratio == 1:
         return detections.position
     return detections.position * [options.z_ratio, 1.0, 1.0]
+
+
+def extend(
+    detections: Detections,
+    edges: Array,
+    motion: Motion,
+    options: LinkOptions = LinkOptions(),
+    masks: Masks | None = None,
+    pins: Pins = Pins(),
+) -> tuple[Array, Motion]:
+    """Link frames that were added behind those that are linked already, whose links stay as they are.
+
+    Parameters
+    ----------
+    detections : Detections
+        Of all frames; rows of the old ones are what they were.
+    edges : (E, 2) int64
+        Links of the old frames.
+    motion : Motion
+        What was learnt of them.
+
+    Returns
+    -------
+    edges : (E, 2) int64
+        Of all frames, sorted by `to`, then `from`. The first pass links the new frames as if they had been there at
+        once; the second one finds what their starts come from with the rates of the old ones.
+    motion : Motion
+    """
+    pins = pins.checked(detections)
+    old = len(motion.drift)
+    motion = motion.longer(detections.frames)
+    linker = _linker(detections, options, masks, motion, old)
+    book, second = _opened(detections, linker, options, pins, edges)
+    for t in range(max(old, 1), detections.frames):
+        link_frame(t, linker, book)
+    if isinstance(linker, Points) and motion.rates is not None and old < detections.frames:
+        scene = Scene(detections, scaled(detections, options), options, motion, book)
+        kept, new = close_again(scene, motion.rates, range(max(old, 1), detections.frames), second)
+        second = np.concatenate([kept, new])
+    return _together(book, second), motion
+
+
+def relink(
+    detections: Detections,
+    edges: Array,
+    motion: Motion,
+    rows: npt.ArrayLike,
+    options: LinkOptions = LinkOptions(),
+    masks: Masks | None = None,
+    pins: Pins = Pins(),
+) -> Array:
+    """Solve again what has to do with some detections, after decisions about them; all other links stay as they are.
+
+    Parameters
+    ----------
+    detections, edges, motion, options, masks
+        As they were linked.
+    rows : (n,) int
+        The detections that decisions were made on, or taken back.
+    pins : Pins
+        All decisions, not only those about `rows`.
+
+    Returns
+    -------
+    (E, 2) int64
+        Links, sorted by `to`, then `from`. Solved again are the connected components of the possible links of these
+        rows on their frames; where waiting over missed frames or low scores carry a change on, the next ones; then the
+        components of the second pass that the changed tracks are in.
+    """
+    pins = pins.checked(detections)
+    touched = np.unique(np.asarray(rows, np.int64).reshape(-1))
+    linker = _linker(detections, options, masks, motion, detections.frames)
+    book, second = _opened(detections, linker, options, pins, edges)
+    if not len(touched):
+        return _together(book, second)
+    changed = solve_again(linker, book, touched)
+    if not isinstance(linker, Points) or motion.rates is None:
+        return _together(book, second[~np.isin(second, changed).any(1)])
+    scene = Scene(detections, scaled(detections, options), options, motion, book)
+    changed = scene.around(changed)
+    frames = detections.frame[changed]
+    reach = options.gap("points") + 1
+    window = range(max(int(frames.min()), 1), min(int(frames.max()) + reach + 1, detections.frames))
+    kept, new = close_again(scene, motion.rates, window, second, changed)
+    return _together(book, np.concatenate([kept, new]))
+
+
+def _opened(
+    detections: Detections, linker: Linker, options: LinkOptions, pins: Pins, edges: Array
+) -> tuple[Book, Array]:
+    """The book with the links of the first pass entered, and those of the second one (or of former decisions)."""
+    links = np.asarray(edges, np.int64).reshape(-1, 2)
+    book = Book.blank(detections, options, pins)
+    if not len(links):
+        return book, links
+    must = book.given[links[:, 0]].astype(bool) & book.taken[links[:, 1]].astype(bool)
+    for index in np.flatnonzero(must).tolist():
+        must[index] = bool((pins.must == links[index]).all(1).any())
+    links = links[~must]
+    if (np.diff(links[:, 1]) < 0).any():
+        links = _sorted(links)
+    source, target = links.T
+    count = len(detections)
+    later = detections.frame[target] - detections.frame[source] > linker.reach
+    again = _not_cheapest(linker, source, target, target, count)
+    if not linker.divides:
+        again |= _not_cheapest(linker, source, target, source, count)
+    first = ~(later | again)
+    book.enter(source[first], target[first])
+    return book, links[~first]
+
+
+def _not_cheapest(linker: Linker, source: Array, target: Array, end: Array, count: int) -> Array:
+    """(E,) bool: which links share their `end` with a cheaper one, which then is that of the first pass."""
+    worse = np.zeros(len(end), bool)
+    shared = np.flatnonzero(np.bincount(end, minlength=count)[end] > 1)
+    if len(shared):
+        cost = linker.cost(source[shared], target[shared])
+        order = shared[np.lexsort((cost, end[shared]))]
+        worse[order[1:][np.diff(end[order]) == 0]] = True
+    return worse
+
+
+def _together(book: Book, second: Array) -> Array:
+    """All links, sorted by target, then source; those of the first pass are sorted already."""
+    target = np.flatnonzero(book.into >= 0)
+    first = np.stack([book.into[target], target], 1)
+    more = _sorted(np.concatenate([second, book.pins.must]))
+    count = len(book.into)
+    place = np.searchsorted(first[:, 1] * count + first[:, 0], more[:, 1] * count + more[:, 0])
+    joined: Array = np.insert(first, place, more, axis=0)
+    return joined
+
+
+def fill_gaps(tracks: Tracks) -> Tracks:
+    """Tracks with a row on each frame that they pass without an object: `object` 0, the position on the straight line.
+
+    Area and plane go straight too, the score is the lower one of both sides, the class is that before the gap.
+    """
+    same = np.diff(tracks.track) == 0
+    missed = np.where(same, np.diff(tracks.frame) - 1, 0)
+    before = np.repeat(np.arange(len(missed)), missed)
+    if not len(before):
+        return tracks
+    step = 1 + np.arange(len(before)) - np.repeat(missed.cumsum() - missed, missed)
+    share = step / (missed[before] + 1)
+
+    def between(values: Array) -> Array:
+        part = share.reshape(-1, *(1,) * (values.ndim - 1))
+        middle: Array = values[before] * (1 - part) + values[before + 1] * part
+        return middle
+
+    added = {
+        "track": tracks.track[before],
+        "frame": tracks.frame[before] + step,
+        "position": between(tracks.position),
+        "object": np.zeros(len(before)),
+        "plane": np.rint(between(tracks.plane)),
+        "label": tracks.label[before],
+        "score": np.minimum(tracks.score[before], tracks.score[before + 1]),
+        "area": between(tracks.area),
+    }
+    place = before + 1
+    columns = {
+        name: np.insert(getattr(tracks, name), place, values.astype(getattr(tracks, name).dtype), axis=0)
+        for name, values in added.items()
+    }
+    return replace(tracks, **columns)
 
 
 def _sorted(edges: Array) -> Array:

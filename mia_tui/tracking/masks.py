@@ -16,14 +16,16 @@ from mia_tui.tracking.shapes import Shapes, overlaps
 
 Array = npt.NDArray[Any]
 
-_SECOND = 0.15
-"""What the second daughter costs on top."""
-_LIMIT = 0.85
-"""What no link costs; a link costs the share of the later object that lies outside of the earlier one."""
-_GROWN, _AREA = 0.3, 0.3
-"""From exp(0.3) times the earlier area on, more growth costs: 0.3 per factor e."""
+_LIMIT = 1.0
+"""What no link costs; a link costs the share of the later object that lies outside of the earlier one, and"""
+_GROWN, _GROWTH = 0.3, 0.3
+"""0.3 per factor e by which it is more than exp(0.3) times as large,"""
 _GAP = 0.1
-"""What a missed frame costs."""
+"""0.1 per missed frame,"""
+_SECOND = 0.2
+"""0.2 when it is the second daughter, and"""
+_DAUGHTER = float(np.log(0.75))
+"""then 1 per factor e by which she is larger than 3/4 of her mother."""
 _CLASS = 0.2
 """What another class costs with the soft rule."""
 
@@ -33,6 +35,7 @@ class Overlap:
 
     def __init__(self, detections: Detections, options: LinkOptions, masks: Callable[[int], Array]) -> None:
         self.reach = options.gap("masks") + 1
+        self.divides = options.divisions
         self._found, self._options, self._masks = detections, options, masks
         self._starts = detections.starts
         self._shapes: OrderedDict[int, Shapes] = OrderedDict()
@@ -42,13 +45,13 @@ class Overlap:
         """Links from `sources`, rows that wait for their next object, to `targets`, the rows of frame `t`."""
         after = self._shape(t)
         parts = [self._from(u, t, sources, after) for u in np.unique(self._found.frame[sources]).tolist()]
-        nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        source, target, cost = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
-        possible = Candidates(source, target, cost, _LIMIT, _SECOND if self._options.divisions else None)
+        nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        source, target, cost, second = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
+        possible = Candidates(source, target, cost, _LIMIT, second if self._options.divisions else None)
         return same_class(possible, self._found) if self._options.class_rule == "hard" else possible
 
-    def _from(self, u: int, t: int, sources: Array, after: Shapes) -> tuple[Array, Array, Array]:
-        """Links from the sources of frame u: (source, target, cost)."""
+    def _from(self, u: int, t: int, sources: Array, after: Shapes) -> tuple[Array, ...]:
+        """Links from the sources of frame u: (source, target, cost, cost on top as a second link)."""
         before, first = self._shape(u), self._starts[u]
         wanted = np.zeros(len(before.area), bool)
         wanted[sources[(sources >= first) & (sources < self._starts[u + 1])] - first] = True
@@ -61,17 +64,28 @@ class Overlap:
             centre = centre @ moved.affine[:2] + moved.affine[2] + local
         source, target, shared = overlaps(place, owner, 1.0, after)
         growth = np.log(after.area[target] / before.area[source])
-        cost = 1 - shared / after.area[target] + _AREA * np.maximum(growth - _GROWN, 0) + _GAP * (t - 1 - u)
+        cost = 1 - shared / after.area[target] + _GROWTH * np.maximum(growth - _GROWN, 0) + _GAP * (t - 1 - u)
+        second = _SECOND + np.maximum(growth - _DAUGHTER, 0)
         if self._options.max_distance is not None:
             near = np.linalg.norm(after.centre[target] - centre[source], axis=1) <= self._options.max_distance
-            source, target, cost = source[near], target[near], cost[near]
+            source, target, cost, second = (values[near] for values in (source, target, cost, second))
         source, target = first + source, self._starts[t] + target
         if self._options.class_rule == "soft":
             cost = cost + _CLASS * (self._found.label[source] != self._found.label[target])
-        return source, target, cost
+        return source, target, cost, second
 
     def learn(self, t: int, source: Array, target: Array) -> None:
         """Nothing: all it needs is in two frames."""
+
+    def cost(self, source: Array, target: Array) -> Array:
+        """What links cost, pair by pair; 2 where the shapes do not meet."""
+        costs = np.full(len(source), 2.0)
+        for index, (one, other) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+            t = int(self._found.frame[other])
+            if t - self._found.frame[one] <= self.reach:
+                possible = self.candidates(t, np.array([one]), np.array([other]))
+                costs[index] = possible.cost[possible.target == other].min(initial=2.0)
+        return costs
 
     def _shape(self, t: int) -> Shapes:
         if t not in self._shapes:

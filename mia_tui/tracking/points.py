@@ -86,6 +86,7 @@ class Points:
     """
 
     reach = 1
+    divides = False
 
     def __init__(self, detections: Detections, places: Array, options: LinkOptions, motion: Motion, known: int) -> None:
         """`known`: frames before this one are in `motion` already and are not learnt again."""

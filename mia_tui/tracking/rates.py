@@ -159,7 +159,7 @@ def _pooled(counts: Array) -> Array:
 def gap_costs(evidence: Evidence, rates: Rates, soft: bool) -> Array:
     """(n,) float64: of links over missed frames; below 0 where they are likelier than no link."""
     variance = rates.lags[evidence.missed]
-    cost = _normal(evidence.square, variance, rates.view.shape[1]) - evidence.missed * np.log(rates.missed)
+    cost: Array = _normal(evidence.square, variance, rates.view.shape[1]) - evidence.missed * np.log(rates.missed)
     cost -= np.log(LIVES[evidence.start // 2]) + np.log(LIVES[evidence.end // 2])
     cost -= rates.new[evidence.start] + rates.gone[evidence.end]
     cost += _CLASS * soft * evidence.differs
@@ -171,7 +171,7 @@ def fork_costs(evidence: Evidence, rates: Rates, soft: bool) -> Array:
     axes, one = rates.view.shape[1], float(rates.lags[0])
     rate, mean, deviation = np.where(evidence.merge[:, None], rates.merge, rates.division).T
     shell = np.log((2 if axes == 2 else 4) * np.pi) + (axes - 1) * np.log(np.maximum(evidence.apart, 1.0))
-    cost = _normal(evidence.middle, np.array(_DAUGHTERS * one), axes) + shell
+    cost: Array = _normal(evidence.middle, np.array(_DAUGHTERS * one), axes) + shell
     cost += ((evidence.apart - mean) / deviation) ** 2 / 2 + np.log(np.sqrt(2 * np.pi) * deviation) - np.log(rate)
     cost -= np.log(LIVES[evidence.limb // 2]) + np.log(LIVES[evidence.other // 2])
     alone, partner = rates.new, rates.gone

@@ -93,6 +93,18 @@ class Scene:
         cut = (length < likelihood.LIFE - 1) & (self.frame[at] == border)
         return np.where(cut, likelihood.LIFE + length, length)
 
+    def around(self, rows: Array) -> Array:
+        """The rows and those of their tracks so near that the lengths of `Evidence` change with them."""
+        found = [rows]
+        for link in (self.into, self.out):
+            at = rows
+            for _ in range(likelihood.LIFE):
+                at = link[at]
+                at = at[at >= 0]
+                found.append(at)
+        near_rows: Array = np.unique(np.concatenate(found))
+        return near_rows
+
     def start_kinds(self, rows: Array, view: Array) -> Array:
         """Kinds of what starts: beside the border when the drift takes it in from there."""
         came = self.places[rows] - self.motion.drift[self.frame[rows]]
@@ -368,7 +380,7 @@ def close_again(
     """
     possible = find(scene, rates.lags, frames)
     if changed is not None:
-        possible, kept = _touched(scene, possible, kept, changed)
+        possible, kept = _touched(scene, possible, frames, kept, changed)
     sources, targets = kept.T
     merge, pair = possible.merge, possible.pair
     gaps = ~np.isin(possible.end, sources) & ~np.isin(possible.start, targets)
@@ -379,11 +391,13 @@ def close_again(
     return kept, choose(scene, possible, evidence_of(scene, possible, rates.view), rates)
 
 
-def _touched(scene: Scene, possible: Possible, kept: Array, changed: Array) -> tuple[Possible, Array]:
+def _touched(scene: Scene, possible: Possible, frames: range, kept: Array, changed: Array) -> tuple[Possible, Array]:
     """What is possible in the components of the changed rows, and the links outside of them."""
     count = len(scene.frame)
     row, column, fork = _places_of(possible, count)
-    source, target = kept.T
+    late = scene.frame[kept[:, 1]]
+    here = (late >= frames.start) & (late < frames.stop)  # those to other frames could not be found again
+    source, target = kept[here].T
     rows = np.concatenate([row, target, target, count + target])
     columns = np.concatenate([column, source, count + source, source])
     part = components(rows, columns)
@@ -393,4 +407,6 @@ def _touched(scene: Scene, possible: Possible, kept: Array, changed: Array) -> t
     gaps, links = len(possible.start), len(row)
     forks = np.zeros(len(possible.stem), bool)
     forks[fork[again[gaps:links]]] = True
-    return possible.only(again[:gaps], forks), kept[~again[links : links + len(kept)]]
+    stays = ~here
+    stays[here] = ~again[links : links + len(source)]
+    return possible.only(again[:gaps], forks), kept[stays]
