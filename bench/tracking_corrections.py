@@ -187,8 +187,7 @@ class Oracle:
             self.press("R", *str(self.book.next_number), "enter")
         self._take(other)
         if self.book.track[one] != self.book.track[other]:
-            self.press("r")
-            self._pick(int(self.book.track[one]), other)
+            self._pick(int(self.book.track[one]), other, "r")
         self.made["re-assigned"] += 1
 
     def _divide(self, mother: int) -> None:
@@ -204,16 +203,18 @@ class Oracle:
         ):
             return
         own, frames = int(self.book.track[last[-1]]), self.book.detections.frame[firsts]
-        if len(links) < 2 or frames[0] != frames[1]:
-            self.made["division left: one daughter, or on two frames"] += 1
+        if len(links) < 2:
+            self.made["division left: one daughter"] += 1
             return
+        firsts = [firsts[i] for i in np.argsort(frames, kind="stable")]
         self._take(int(last[-1]))
-        self._walk(int(frames[0]))
-        goes_on = self.book.row_at(own, int(frames[0]))
-        self.press("D")
+        self._walk(int(frames.min()))
+        goes_on = self.book.row_at(own, int(frames.min()))
+        keys = ("D",)
         for row in firsts:
             if row != goes_on:
-                self._pick(row, row)
+                self._pick(row, row, *keys)
+                keys = ()
         self.made["divided"] += 1
 
     def _walk(self, frame: int) -> None:
@@ -226,22 +227,22 @@ class Oracle:
         """Go to the frame of an object and choose it by its letters."""
         self._walk(int(self.book.detections.frame[row]))
         if self.desk.row != row:
-            self.press("apostrophe")
-            self._pick(row, row)
+            self._pick(row, row, "apostrophe")
 
-    def _pick(self, what: int, near: int) -> None:
-        """Type the letters of something; when none are in sight, zoom in to it first."""
+    def _pick(self, what: int, near: int, *keys: str) -> None:
+        """Press keys that put letters on things, then those of one; when it has none in sight, zoom in to it first."""
+        self.press(*keys)
         letters = self._letters(what)
-        if letters is None:
-            mode = self.desk.mode
+        whole = self.desk.view
+        if letters is None and keys:
             y, x = self.desk.at(near)
             self.desk.view = View(0.5, y - ROWS / 2, x - COLUMNS / 4)
-            again = {"which one?": ["apostrophe"], "it is which track?": ["r"]}.get(getattr(mode, "text", ""), ["D"])
-            self.press("escape", "plus", "plus", *again)
+            self.press("escape", "plus", "plus", *keys)
             letters = self._letters(what)
-            if letters is None:
-                raise SystemExit(f"no letters for {what} of {getattr(mode, 'text', '')}: {self.desk.message}")
+        if letters is None:
+            raise SystemExit(f"no letters for {what} after {keys}: {self.desk.message}")
         self.press(*letters, read=len(letters))
+        self.desk.view = whole
 
     def _letters(self, what: int) -> str | None:
         if not isinstance(self.desk.mode, Choosing):
@@ -250,15 +251,16 @@ class Oracle:
 
 
 def truth_of(project: Project, sequence: Sequence, masks: np.ndarray, lines: str, book: TrackBook) -> Truth:
-    """Which true track every detection is: the true object with more than half of the union."""
+    """Which true track every detection is: that of which it covers more than half, as the challenge counts."""
     found = SequenceMasks(project, sequence, SOURCE)
     tracks = np.zeros(len(book.track), np.int64)
     for frame in range(len(masks)):
         labels = found(frame)
         pairs, counts = np.unique(np.stack([labels.ravel(), masks[frame].ravel()]), axis=1, return_counts=True)
-        of_label, of_truth = np.bincount(labels.ravel()), np.bincount(masks[frame].ravel())
-        for (label, truth), shared in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-            if label and truth and shared > 0.5 * (of_label[label] + of_truth[truth] - shared):
+        of_truth = np.bincount(masks[frame].ravel())
+        order = np.argsort(counts)  # of two in one, the larger
+        for (label, truth), shared in zip(pairs.T[order].tolist(), counts[order].tolist(), strict=True):
+            if label and truth and 2 * shared > of_truth[truth]:
                 tracks[book.row((frame, 0, label))] = truth
     table = [tuple(map(int, line.split())) for line in lines.splitlines()]
     return Truth(tracks, {number: mother for number, _, _, mother in table if mother})

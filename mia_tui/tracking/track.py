@@ -11,8 +11,7 @@ from mia_tui.errors import MiaError
 from mia_tui.project import Project
 from mia_tui.tracking.book import Name, TrackBook
 from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.gaps import fill_gaps
-from mia_tui.tracking.link import link_and_learn
+from mia_tui.tracking.link import fill_gaps, link_and_learn
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequence, find_sequences, read_detections

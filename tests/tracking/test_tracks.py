@@ -7,7 +7,7 @@ import pytest
 
 from mia_tui.errors import MiaError
 from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.gaps import fill_gaps
+from mia_tui.tracking.link import fill_gaps
 from mia_tui.tracking.tracks import Tracks, check, tracks_of
 
 

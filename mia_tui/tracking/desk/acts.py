@@ -251,13 +251,20 @@ def divide(desk: "TrackDesk") -> None:
     here = [int(r) for r in desk.here()]
     goes_on = book.row_at(own, desk.frame) if book.first(own) < desk.frame else None
 
+    soon = [
+        int(r) for back in range(1, 4) if desk.frame + back < desk.frames for r in book.at(desk.frame + back)
+        if book.track[r] and book.first(int(book.track[r])) == desk.frame + back
+    ]  # fmt: skip
+
     def second(desk: "TrackDesk", other: int, one: int) -> None:
         desk.edit(edits.divide, own, one, other)
         desk.hold(int(book.track[one]))
 
     def first(desk: "TrackDesk", one: int) -> None:
-        rest = [(r, desk.at(r)) for r in here if r != one]
-        desk.choose("the other daughter?", rest, lambda desk, other: second(desk, other, one))
+        rest = [(r, desk.at(r)) for r in (*here, *soon) if r != one]
+        desk.choose(
+            "the other daughter (here, or starting within 3 frames)?", rest, lambda desk, r: second(desk, r, one)
+        )
 
     if goes_on is not None:
         first(desk, goes_on)
