@@ -188,6 +188,14 @@ def relink(
     return _together(book, np.concatenate([kept, new]))
 
 
+def left_out(detections: Detections, edges: Array, options: LinkOptions) -> Array:
+    """(N,) bool: detections with a low score that extend no track, so that they are none themselves."""
+    linked = np.zeros(len(detections), bool)
+    linked[np.asarray(edges, np.int64).reshape(-1)] = True
+    alone: Array = ~linked & (detections.score < options.low_score)
+    return alone
+
+
 def _opened(
     detections: Detections, linker: Linker, options: LinkOptions, pins: Pins, edges: Array
 ) -> tuple[Book, Array]:
@@ -196,16 +204,17 @@ def _opened(
     book = Book.blank(detections, options, pins)
     if not len(links):
         return book, links
-    must = book.given[links[:, 0]].astype(bool) & book.taken[links[:, 1]].astype(bool)
-    for index in np.flatnonzero(must).tolist():
-        must[index] = bool((pins.must == links[index]).all(1).any())
-    links = links[~must]
     if (np.diff(links[:, 1]) < 0).any():
         links = _sorted(links)
+    if len(pins.must):
+        codes = links[:, 1] * len(detections) + links[:, 0]
+        links = links[~np.isin(codes, pins.must[:, 1] * len(detections) + pins.must[:, 0])]
     source, target = links.T
     count = len(detections)
     later = detections.frame[target] - detections.frame[source] > linker.reach
-    again = _not_cheapest(linker, source, target, target, count)
+    again = np.zeros(len(links), bool)
+    if (np.diff(target) == 0).any():
+        again |= _not_cheapest(linker, source, target, target, count)
     if not linker.divides:
         again |= _not_cheapest(linker, source, target, source, count)
     first = ~(later | again)
@@ -229,10 +238,8 @@ def _together(book: Book, second: Array) -> Array:
     target = np.flatnonzero(book.into >= 0)
     first = np.stack([book.into[target], target], 1)
     more = _sorted(np.concatenate([second, book.pins.must]))
-    count = len(book.into)
-    place = np.searchsorted(first[:, 1] * count + first[:, 0], more[:, 1] * count + more[:, 0])
-    joined: Array = np.insert(first, place, more, axis=0)
-    return joined
+    joined: Array = np.insert(first, np.searchsorted(target, more[:, 1]), more, axis=0)
+    return _sorted(joined) if (book.into[more[:, 1]] >= 0).any() else joined
 
 
 def fill_gaps(tracks: Tracks) -> Tracks:

@@ -42,6 +42,8 @@ class Rates:
         Variance along one axis of what an object moves in 1, 2, ... frames.
     new, gone : (10,)
         -log of new tracks per volume and frame, and of the share of objects that are the last of a track, by kind.
+    room : float
+        -log of objects per volume and frame.
     missed : float
         Share of objects that are not detected.
     division, merge : (3,)
@@ -52,6 +54,7 @@ class Rates:
     lags: Array
     new: Array
     gone: Array
+    room: float
     missed: float
     division: Array
     merge: Array
@@ -62,7 +65,7 @@ class Rates:
     @classmethod
     def of_json(cls, written: Mapping[str, Any]) -> "Rates":
         values: dict[str, Any] = {name: np.asarray(value, np.float64) for name, value in written.items()}
-        return cls(**values | {"missed": float(written["missed"])})
+        return cls(**values | {name: float(written[name]) for name in ("room", "missed")})
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,9 @@ class Census:
 def first_guess(view: Array, lags: Array, reach: float, census: Census) -> Rates:
     """Rates as if no possible link were one. `reach`: how far from the mother daughters are looked for, in pixels."""
     fork = np.array([0.004, reach / 2, reach / 2])
-    return _counted(Rates(view, lags, np.zeros(10), np.zeros(10), 0.05, fork, fork), census, census.starts, census.ends)
+    room = float(np.log(census.volume[:2].sum() / (census.objects.sum() + 1)))
+    blank = Rates(view, lags, np.zeros(10), np.zeros(10), room, 0.05, fork, fork)
+    return _counted(blank, census, census.starts, census.ends)
 
 
 def _counted(rates: Rates, census: Census, starts: Array, ends: Array) -> Rates:
@@ -175,7 +180,7 @@ def fork_costs(evidence: Evidence, rates: Rates, soft: bool) -> Array:
     cost += ((evidence.apart - mean) / deviation) ** 2 / 2 + np.log(np.sqrt(2 * np.pi) * deviation) - np.log(rate)
     cost -= np.log(LIVES[evidence.limb // 2]) + np.log(LIVES[evidence.other // 2])
     alone, partner = rates.new, rates.gone
-    cost -= np.where(evidence.merge, partner[evidence.limb], alone[evidence.limb])
+    cost -= np.where(evidence.merge, partner[evidence.limb] + rates.room, alone[evidence.limb])
     linked = _normal(evidence.step, np.array(one), axes)
     cost -= np.where(evidence.pair, alone[evidence.other] + partner[evidence.stem], linked)
     cost += _CLASS * soft * evidence.unlike

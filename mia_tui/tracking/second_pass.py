@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 
 _STRIP = 2.5
 """Width of the view's border in standard deviations of a step: what starts or ends there came from or went outside."""
+_FIELD = 4.0
+"""Gates that the field of view is wide at least."""
 _SAMPLE = 200_000
 """Objects that are enough to learn how far things move."""
 _STARTS = 20_000
@@ -286,9 +288,9 @@ def learn_and_close(scene: Scene) -> tuple[Array, Rates]:
 
 
 def _view(scene: Scene) -> Array:
-    """(2, D): lowest and highest coordinates, apart by the gate at least."""
+    """(2, D): lowest and highest coordinates, apart by some gates at least, as a few objects do not show the field."""
     low, high = scene.places.min(0), scene.places.max(0)
-    more = np.maximum(GATE - (high - low), 0) / 2
+    more = np.maximum(_FIELD * GATE - (high - low), 0) / 2
     return np.stack([low - more, high + more])
 
 
@@ -381,12 +383,13 @@ def close_again(
     possible = find(scene, rates.lags, frames)
     if changed is not None:
         possible, kept = _touched(scene, possible, frames, kept, changed)
-    sources, targets = kept.T
+    given, taken = np.zeros((2, len(scene.frame)), bool)
+    given[kept[:, 0]] = taken[kept[:, 1]] = True
     merge, pair = possible.merge, possible.pair
-    gaps = ~np.isin(possible.end, sources) & ~np.isin(possible.start, targets)
-    forks = ~np.where(merge, np.isin(possible.stem, targets), np.isin(possible.stem, sources))
-    forks &= ~np.where(merge, np.isin(possible.limb, sources), np.isin(possible.limb, targets))
-    forks &= ~(pair & np.isin(possible.other, targets))
+    gaps = ~given[possible.end] & ~taken[possible.start]
+    forks = ~np.where(merge, taken[possible.stem], given[possible.stem])
+    forks &= ~np.where(merge, given[possible.limb], taken[possible.limb])
+    forks &= ~(pair & taken[possible.other])
     possible = possible.only(gaps, forks)
     return kept, choose(scene, possible, evidence_of(scene, possible, rates.view), rates)
 
