@@ -431,7 +431,9 @@ def score(
     radius: Annotated[float, typer.Option(help="Of points: pixels within which a found one may be a true one.")] = 6.0,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="A missing prediction counts as empty; of image classes: not at all."),
+        typer.Option(
+            "--allow-missing", help="A missing prediction counts as empty; of image classes: not at all. Not of ctc."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

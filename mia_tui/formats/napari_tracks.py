@@ -110,11 +110,19 @@ def _read_graph(path: Path) -> dict[int, list[int]]:
         found: Any = json.loads(path.read_bytes())
         if not isinstance(found, Mapping):
             raise ValueError("it is no JSON object")
-        return {int(track): [int(one) for one in (of if isinstance(of, list) else [of])] for track, of in found.items()}
+        return {
+            int(track): [_whole(one) for one in (of if isinstance(of, list) else [of])] for track, of in found.items()
+        }
     except OSError as error:
         raise MiaError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise MiaError(f'{path} is no graph of tracks such as {{"3": [1]}} (3 came from 1): {error}') from None
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is no track")
+    return value
 
 
 def _relations(

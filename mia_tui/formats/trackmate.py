@@ -163,7 +163,7 @@ def _elements(path: Path) -> Iterator[ET.Element]:
                 yield element
             if event == "end" and element.tag in ("SpotsInFrame", "Track"):
                 element.clear()
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two for encodings that are unknown
         raise MiaError(f"{path} is no whole XML file: {error}. {_SAVE}") from None
     except OSError as error:
         raise MiaError(f"{path} cannot be read: {error.strerror}") from None

@@ -316,6 +316,7 @@ def test_napari_tables_of_others_are_understood(tmp_path) -> None:
         ("id,t,y,x\n1,0,1,1\n", '{"2": [1]}', "names the track 2"),
         ("id,t,y,x\n1,0,1,1\n", '{"1": "a"}', "is no graph of tracks"),
         ("id,t,y,x\n1,0,1,1\n", "[1, 2]", "is no graph of tracks"),
+        ("id,t,y,x\n1,0,1,1\n", '{"1": [Infinity]}', "is no graph of tracks"),
         ("id,t,y,x\n1,0,1,1\n2,0,1,1\n", '{"2": [1]}', "cannot merge"),
     ],
 )
@@ -404,6 +405,7 @@ def test_trackmate_gives_planes_of_volumes(tmp_path) -> None:
         (lambda text: text.replace("pixelwidth='0.5'", "pixelwidth='0'"), "the size of a pixel"),
         (lambda text: "<Tracks nTracks='1' spaceUnits='px'/>", "simplified tracks"),
         (lambda text: "<svg/>", "is no file of TrackMate"),
+        (lambda text: text.replace("UTF-8", "UTF-9"), "is no whole XML file"),
         (lambda text: "", "is no whole XML file"),
     ],
 )
