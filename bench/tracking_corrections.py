@@ -38,8 +38,9 @@ from mia_tui.tracking.desk.desk import TrackDesk
 from mia_tui.tracking.desk.modes import Choosing
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequences
+from mia_tui.tracking.solve import is_link
 from mia_tui.tracking.store import TrackStore
-from mia_tui.tracking.track import is_link, track_sequence
+from mia_tui.tracking.track import track_sequence
 
 MODEL = "net"
 SOURCE = f"predictions:{MODEL}"

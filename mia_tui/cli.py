@@ -559,6 +559,9 @@ def track(
     low_score: Annotated[float, typer.Option(help="Objects below this score only extend or bridge tracks.")] = 0.0,
     replace: Annotated[bool, typer.Option("--replace", help="Put corrections that are there aside.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Link around the corrections that are there.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Only link frames that came since, as the others were linked.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Link the objects of a time lapse into tracks, with divisions."""
@@ -571,7 +574,7 @@ def track(
     )  # fmt: skip
     opened, rows = load_project(project), []
     for found in command.track_sequences(
-        opened, source, sequence or [], options, replace=replace, keep=keep, progress=progress_line
+        opened, source, sequence or [], options, replace=replace, keep=keep, more=extend, progress=progress_line
     ):
         for line in command.describe(found):
             say(line)

@@ -14,6 +14,7 @@ from mia_tui.tracking.store import Link, TrackStore, create
 from mia_tui.tracking.tracks import tracks_of
 
 SIZE = (120, 160)
+LAPSE = "lapse.tif"
 Places = dict[int, tuple[float, float]]
 """Object id -> (y, x)."""
 
@@ -30,19 +31,24 @@ class View:
         return row, column
 
 
-def movie(folder: Path, frames: list[Places], *, name: str = "lapse.tif") -> Project:
+def squares(places: Places) -> FrameLabels:
+    """A 6 x 6 square for each object."""
+    items = [LabelObject(n, shapely.box(x - 3, y - 3, x + 3, y + 3), "cell") for n, (y, x) in places.items()]
+    return FrameLabels.of(*SIZE, items)
+
+
+def movie(folder: Path, frames: list[Places], *, name: str = LAPSE) -> Project:
     """A stack with a 6 x 6 square for each object of each frame."""
     images = folder / "images"
     images.mkdir(parents=True)
     tifffile.imwrite(images / name, np.zeros((len(frames), *SIZE), np.uint8), imagej=True, metadata={"axes": "TYX"})
     project = Project.create(folder / "project", images=images, task="segmentation", classes=["cell"])
     for t, places in enumerate(frames):
-        items = [LabelObject(n, shapely.box(x - 3, y - 3, x + 3, y + 3), "cell") for n, (y, x) in places.items()]
-        write_frame(project.labels_path(name, f"t{t:04d}z0000"), FrameLabels.of(*SIZE, items))
+        write_frame(project.labels_path(name, f"t{t:04d}z0000"), squares(places))
     return project
 
 
-def linked(project: Project, links: dict[int, list[tuple[int, int]]], *, name: str = "lapse.tif") -> Sequence:
+def linked(project: Project, links: dict[int, list[tuple[int, int]]], *, name: str = LAPSE) -> Sequence:
     """Write tracks: frame -> (object of this frame, object of the next frame). Two of one object are a division."""
     sequence = find_sequence(project, name)
     found = read_detections(project, sequence, "labels")

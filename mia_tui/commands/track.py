@@ -7,7 +7,7 @@ import numpy as np
 
 from mia_tui.project import Project
 from mia_tui.tracking.options import LinkOptions
-from mia_tui.tracking.track import Tracked, sequences_to_track, track_sequence
+from mia_tui.tracking.track import Tracked, extend_tracks, sequences_to_track, track_sequence
 
 Row = dict[str, Any]
 
@@ -20,15 +20,20 @@ def track_sequences(
     *,
     replace: bool,
     keep: bool,
+    more: bool,
     progress: Callable[[int, int, str], None],
 ) -> Iterator[Row]:
-    """Track these sequences, or all that certainly are some, one after another; what was found in each."""
+    """Track these sequences, or all that certainly are some; what was found in each. `more`: only frames that are new."""
     for sequence in sequences_to_track(project, source, names):
 
         def step(done: int, total: int, name: str = sequence.name) -> None:
             progress(done, total, name)
 
-        found = track_sequence(project, sequence, source, options, replace=replace, keep=keep, progress=step)
+        found = (
+            extend_tracks(project, sequence, source)
+            if more
+            else track_sequence(project, sequence, source, options, replace=replace, keep=keep, progress=step)
+        )
         yield as_data(sequence.name, found, list(sequence.notes))
 
 

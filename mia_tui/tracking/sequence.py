@@ -283,3 +283,9 @@ class SequenceMasks:
         shape = (sequence.height, sequence.width)
         labels = read_plane_labels(self._project, sequence, self._source, index, self._z)
         return np.zeros(shape, np.uint16) if labels is None else label_image(labels.objects.values(), shape)
+
+
+def masks_to_link(project: Project, sequence: Sequence, source: str, found: Detections) -> SequenceMasks | None:
+    """Label images of a sequence whose objects all have an area; None for points and for z-stacks."""
+    flat = sequence.planes == 1 and len(found) > 0 and bool((found.area > 0).all())
+    return SequenceMasks(project, sequence, source) if flat else None

@@ -218,7 +218,7 @@ class TrackStore:
     ) -> None:  # fmt: skip
         self.path = tracks_path(project, sequence.name, source)
         self.sequence, self.source = sequence, source
-        self._project, self._clock = project, clock
+        self.project, self._clock = project, clock
         if not self.path.exists():
             raise MiaError(
                 f"{sequence.name} has no tracks from {source}. "
@@ -242,11 +242,11 @@ class TrackStore:
         journal = read_journal(self.path.with_suffix(".journal"))
         revision = self._revision_of(journal, digest(data))
         book = parse(self.path, data, replace(about, moments=self.sequence.moments).frames)
-        self._seen = stamps(self._project, self.sequence, self.source)
+        self._seen = stamps(self.project, self.sequence, self.source)
         changed = {
             key for key in self._seen.keys() | about.stamps.keys() if self._seen.get(key) != about.stamps.get(key)
         }
-        self.book = with_labels(book, self._project, self.sequence, self.source, changed) if changed else book
+        self.book = with_labels(book, self.project, self.sequence, self.source, changed) if changed else book
         self.link, self._pins = about.link, about.pins
         self._take_pins(about.pins)
         self._stamp = _stamp(self.path)

@@ -9,12 +9,13 @@ import numpy as np
 
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
-from mia_tui.tracking.book import Name, TrackBook
+from mia_tui.tracking.book import Name
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.link import fill_gaps, link_and_learn
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
-from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequence, find_sequences, read_detections
+from mia_tui.tracking.sequence import Sequence, find_sequence, find_sequences, masks_to_link, read_detections
+from mia_tui.tracking.solve import solve_new_frames, standing_links
 from mia_tui.tracking.store import Link, Pin, TrackStore, create, tracks_path
 from mia_tui.tracking.tracks import COLUMNS, Tracks, tracks_of
 
@@ -92,14 +93,26 @@ def track_sequence(
             decisions = store.decisions
             links = [(store.book.name(a), store.book.name(b), True) for a, b in standing_links(store.book)]
     left = _without(found, {one for one, other, _ in decisions if one == other})
-    flat = sequence.planes == 1 and len(left) > 0 and bool((left.area > 0).all())
-    masks = SequenceMasks(project, sequence, source) if flat else None
+    masks = masks_to_link(project, sequence, source, left)
     pins = _pins(left, [*links, *(pin for pin in decisions if not pin[2])])
     edges, motion = link_and_learn(left, options, masks, pins, progress)
     tracks = fill_gaps(tracks_of(left, edges))
     link = Link(asdict(options), motion.as_json())
     path = create(project, sequence, source, found, tracks, link, replace=replace or keep, pins=decisions)
     return Tracked(path, tracks, len(links) + sum(not together for *_, together in decisions))
+
+
+def extend_tracks(project: Project, sequence: Sequence, source: str) -> Tracked:
+    """Link the frames that came since a sequence was tracked; all other links, and corrections, stay as they are.
+
+    Raises
+    ------
+    MiaError
+        When it was not tracked, no frames came, or somebody is correcting it.
+    """
+    with TrackStore(project, sequence, source) as store:
+        solve_new_frames(store, masks_to_link(project, sequence, source, store.book.detections))
+        return Tracked(store.path, store.book.tracks(), len(store.decisions))
 
 
 def _without(found: Detections, names: set[Name]) -> Detections:
@@ -123,20 +136,3 @@ def _pins(found: Detections, decisions: list[Pin]) -> Pins:
         if one != other and one in rows and other in rows:
             pairs[together].append((rows[one], rows[other]))
     return Pins(*(np.array(pairs[together], np.int64).reshape(-1, 2) for together in (True, False)))
-
-
-def standing_links(book: TrackBook) -> list[tuple[int, int]]:
-    """The links that a person made and that are still there: nothing was put in between since."""
-    return [(a, b) for (a, b), together in book.pins.items() if together and is_link(book, a, b)]
-
-
-def is_link(book: TrackBook, one: int, other: int) -> bool:
-    """Whether a row is directly followed by another: in its track, or as the first of a daughter."""
-    before, after = int(book.track[one]), int(book.track[other])
-    if not (before and after):
-        return False
-    rows = book.rows(before)
-    if before == after:
-        at = int(np.searchsorted(rows, one))
-        return at + 1 < len(rows) and int(rows[at + 1]) == other
-    return book.mothers.get(after) == before and int(rows[-1]) == one and int(book.rows(after)[0]) == other

@@ -102,7 +102,7 @@ def tracks_of(detections: Detections, edges: npt.ArrayLike) -> Tracks:
     plain = (out[before] == 1) & (into[after] == 1)
     previous = np.full(count, -1, np.int64)
     previous[after[plain]] = before[plain]
-    track = _chains(previous)
+    track = chains(previous)
     mothers: dict[int, int] = {}
     merged: dict[int, int] = {}
     for start, end in links[~plain].tolist():
@@ -116,7 +116,7 @@ def tracks_of(detections: Detections, edges: npt.ArrayLike) -> Tracks:
                   merged=merged)  # fmt: skip
 
 
-def _chains(previous: Array) -> Array:
+def chains(previous: Array) -> Array:
     """(N,) numbers of the chains, counted by their first members; `previous` points to a smaller row or is -1."""
     first = np.where(previous < 0, np.arange(len(previous)), previous)
     while True:  # pointer doubling: log2 of the longest chain rounds

@@ -201,7 +201,7 @@ def test_what_cannot_be_done_says_why(desk: TrackDesk) -> None:
 
 
 def test_a_second_window_can_look_and_not_correct(desk: TrackDesk, tmp_path: Path) -> None:
-    project = desk.store._project
+    project = desk.store.project
     with TrackStore(project, find_sequence(project, "lapse.tif"), "labels", read_only=True) as store:
         other = sit(store)
         other.hold(1, 2)

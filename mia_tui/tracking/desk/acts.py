@@ -6,6 +6,8 @@ from mia_tui.errors import MiaError
 from mia_tui.tracking import edits
 from mia_tui.tracking.desk.modes import Menu, Numbering
 from mia_tui.tracking.desk.rows import row
+from mia_tui.tracking.sequence import masks_to_link
+from mia_tui.tracking.solve import solve_around
 
 if TYPE_CHECKING:
     from mia_tui.tracking.desk.desk import TrackDesk
@@ -307,6 +309,23 @@ def _drop(desk: "TrackDesk") -> None:
     if desk.row is None:
         raise MiaError("The track has no object on this frame.")
     desk.edit(edits.drop, desk.row)
+
+
+@row(
+    "solve",
+    "y",
+    "Link again here",
+    "Correct",
+    why=_held_edit,
+    more="Around the track on this frame, by what was decided",
+)
+def solve(desk: "TrackDesk") -> None:
+    frames = range(max(0, desk.frame - 1), min(desk.frames, desk.frame + 2))
+    rows = [row for frame in frames if (row := desk.book.row_at(desk.track, frame)) is not None]
+    store = desk.store
+    masks = masks_to_link(store.project, store.sequence, store.source, desk.book.detections)
+    desk.say(solve_around(store, rows, masks))
+    desk.follow()
 
 
 @row("undo", "u,ctrl+z", "Undo", "Correct", why=_editable)
