@@ -23,7 +23,7 @@ def track_sequences(
     more: bool,
     progress: Callable[[int, int, str], None],
 ) -> Iterator[Row]:
-    """Track these sequences, or all that certainly are some; what was found in each. `more`: only frames that are new."""
+    """Track these sequences, or all that certainly are some; what was found in each. `more`: only new frames."""
     for sequence in sequences_to_track(project, source, names):
 
         def step(done: int, total: int, name: str = sequence.name) -> None:

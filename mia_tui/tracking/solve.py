@@ -136,6 +136,8 @@ def follow_links(book: TrackBook, draft: Draft, edges: Array) -> str:
     if not len(changed):
         raise MiaError("linking again changes nothing here.")
     ends = np.unique(np.concatenate([changed // count, changed % count]))
+    # a link that stays becomes a division, or is none any more, when another one at its end comes or goes
+    ends = np.unique(np.append(ends, edges[np.isin(edges, ends).any(1)]))
     touched = sorted(set(book.track[ends].tolist()) - {0})
     rows = np.unique(np.concatenate([*(book.rows(track) for track in touched), ends[book.track[ends] == 0]]))
     inside = np.zeros(count, bool)
