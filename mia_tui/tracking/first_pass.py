@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mia_tui.tracking.assign import assign, components
+from mia_tui.tracking.candidates import Candidates
 from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.hungarian import Candidates
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
 

@@ -15,7 +15,8 @@ from mia_tui.tracking.masks import Overlap
 from mia_tui.tracking.options import LinkOptions, Method
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.points import Motion, Points
-from mia_tui.tracking.second_pass import Scene, close_again, learn_and_close
+from mia_tui.tracking.scene import Scene
+from mia_tui.tracking.second_pass import close_again, learn_and_close
 from mia_tui.tracking.tracks import Tracks
 
 Array = npt.NDArray[Any]

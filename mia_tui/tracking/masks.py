@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mia_tui.errors import MiaError
+from mia_tui.tracking.candidates import Candidates, same_class
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.flow import Flow, flow
-from mia_tui.tracking.hungarian import Candidates, same_class
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.shapes import Shapes, overlaps
 

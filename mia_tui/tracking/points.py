@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from mia_tui.tracking.candidates import Candidates, near, same_class
 from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.hungarian import Candidates, near, same_class
 from mia_tui.tracking.options import GATE, LinkOptions
 from mia_tui.tracking.rates import Rates
 from mia_tui.tracking.registration import points_shift

@@ -1,6 +1,7 @@
 """Linking of objects with shapes: registration, divisions, missed objects, jumps of the stage, a real clip."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def truth_of(found: Detections, tracks: list[Track]) -> Array:
     seen: dict[int, list[int]] = {}
     for (_, number), row in rows.items():
         seen.setdefault(number, []).append(row)
-    edges = [pair for own in seen.values() for pair in zip(own, own[1:], strict=False)]
+    edges = [pair for own in seen.values() for pair in pairwise(own)]
     edges += [(seen[p][-1], seen[n][0]) for n, _, _, p in tracks if p and n in seen and p in seen]
     return np.array(sorted(edges))
 
@@ -88,7 +89,8 @@ def test_a_jump_of_the_stage_and_a_growing_turning_colony() -> None:
     shapes = [Shapes.of(masks[t], found.object[found.frame == t]) for t in (0, 1)]
     moved = flow(*shapes)(np.array([[230.0, 230.0], [200.0, 260.0]]))
     there = np.linalg.inv(turn) @ np.array([[0, 0], [-30, 30]]).T
-    assert np.abs(moved - (there.T + [230 + 48, 230 - 36])).max() < 2
+    there = there.T + np.array([230 + 48, 230 - 36])
+    assert np.abs(moved - there).max() < 2
 
 
 def test_image_shift_is_that_of_the_rolled_picture() -> None:

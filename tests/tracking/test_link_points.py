@@ -209,7 +209,10 @@ def test_what_was_learnt_is_written_and_read() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [{"method": "nearest"}, {"class_rule": "x"}, {"max_distance": 0.0}, {"max_gap": -1}, {"low_score": 2.0}, {"z_ratio": 0}],
+    [
+        {"method": "nearest"}, {"class_rule": "x"}, {"max_distance": 0.0}, {"max_gap": -1}, {"low_score": 2.0},
+        {"z_ratio": 0},
+    ],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(setting: dict) -> None:
     with pytest.raises(MiaError, match=":"):
