@@ -157,12 +157,13 @@ def export_labels(
     wide: Annotated[bool, typer.Option("--wide", help="ctc: 32-bit masks, for more than 65,535 tracks.")] = False,
     truth: Annotated[bool, typer.Option("--truth", help="ctc: files named as those of a truth.")] = False,
     radius: Annotated[float | None, typer.Option(help="ctc: of the discs that points become, pixels.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="ctc, geff: replace an earlier export.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write labels, predictions or tracks for other programs."""
     from mia_tui import formats
 
-    given = {"sequence": sequence, "fill": fill, "wide": wide, "truth": truth, "radius": radius}
+    given = {"sequence": sequence, "fill": fill, "wide": wide, "truth": truth, "radius": radius, "replace": replace}
     options = {"kind": kind} if format == "masks" else formats.options_of(format, given)
     report = formats.load(format).export(load_project(project), dest, source=source, split=split, **options)
     say(f"{report.objects} objects in {len(report.files)} files under {dest}")

@@ -42,22 +42,28 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Fill a hidden folder beside `path`; on a clean exit it becomes `path` in one step.
 
-    `path` must not exist or be an empty folder (`OSError`). On an exception the hidden folder is removed. For what can
-    be made again: the files are not forced onto the disk one by one, which for a thousand of them takes longer than
+    `path` must not exist or be an empty folder (`OSError`), unless `replace`: then what was there is put aside first
+    and removed afterwards. On an exception `path` stays as it was and the hidden folder is removed. For what can be
+    made again: the files are not forced onto the disk one by one, which for a thousand of them takes longer than
     writing them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{next(_serial)}.tmp")
+    temporary, aside = (path.with_name(f".{path.name[:80]}.{os.getpid()}.{next(_serial)}.tmp") for _ in range(2))
     temporary.mkdir()
     try:
         yield temporary
+        if replace and path.exists():
+            os.replace(path, aside)
         os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
         raise
+    shutil.rmtree(aside, ignore_errors=True)
     fsync_folder(path.parent)
 
 

@@ -25,10 +25,10 @@ FORMATS = {
 
 
 OPTIONS = {
-    "ctc": ("sequence", "fill", "wide", "truth", "radius"),
+    "ctc": ("sequence", "fill", "wide", "truth", "radius", "replace"),
     "napari": ("sequence",),
     "trackmate": ("sequence",),
-    "geff": ("sequence",),
+    "geff": ("sequence", "replace"),
 }
 """Name of a format of tracks -> what can be said beside source and destination."""
 

@@ -188,6 +188,7 @@ def export_ctc(
     wide: bool = False,
     truth: bool = False,
     radius: float = RADIUS,
+    replace: bool = False,
 ) -> ExportReport:
     """Write the tracks of a project as folders of the challenge, see `write_ctc`.
 
@@ -203,6 +204,8 @@ def export_ctc(
         Name the files as those of a truth.
     radius : float
         Points become discs of this radius, pixels.
+    replace : bool
+        Replace what an earlier export wrote.
 
     Raises
     ------
@@ -210,10 +213,13 @@ def export_ctc(
         When nothing was tracked, and as `write_ctc`.
     """
 
+    if not radius >= 0:
+        raise MiaError(f"the radius of discs is {radius:g} px. Give a number of 0 or more with --radius.")
+
     def write(one: Tracked, folder: Path) -> Written:
         masks = _masks_of(project, one, source, radius)
         naming = "truth" if truth else "result"
-        written = write_ctc(folder, one.tracks, masks, naming=naming, fill=fill, wide=wide)
+        written = write_ctc(folder, one.tracks, masks, naming=naming, fill=fill, wide=wide, replace=replace)
         return written.files, written.notes
 
     return export_tracked(project, dest, source, split, sequence, write)

@@ -1,5 +1,6 @@
 """Writing tracks as a folder of the Cell Tracking Challenge: masks with the numbers of tracks, and their table."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,14 @@ class CtcWritten:
 
 
 def write_ctc(
-    folder: Path, tracks: Tracks, masks: Masks, *, naming: str = "result", fill: bool = False, wide: bool = False
+    folder: Path,
+    tracks: Tracks,
+    masks: Masks,
+    *,
+    naming: str = "result",
+    fill: bool = False,
+    wide: bool = False,
+    replace: bool = False,
 ) -> CtcWritten:
     """Write tracks as a folder of the challenge, frame by frame.
 
@@ -52,6 +60,8 @@ def write_ctc(
         after all.
     wide : bool
         32-bit masks, for more than 65,535 tracks. Programs of the challenge expect 16 bits.
+    replace : bool
+        The folder may hold such files, and nothing else; they are replaced.
 
     Raises
     ------
@@ -59,14 +69,13 @@ def write_ctc(
         For too many tracks, a folder that is in use, masks of different shapes, and when a file cannot be written.
     """
     prefix, table = NAMINGS[naming]
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise MiaError(f"{folder} is there already and not empty. Give an empty folder to write into.")
+    _check_free(folder, prefix, table, replace)
     dtype = np.dtype("uint32" if wide else "uint16")
     written, left = CtcWritten(), Counter[str]()
     parts = _Parts(tracks, int(np.iinfo(dtype).max), written.notes)
     digits = 4 if tracks.frames > 1000 else 3
     try:
-        with atomic_folder(folder) as partial:
+        with atomic_folder(folder, replace=replace) as partial:
             for frame, plane in enumerate(_painted(tracks, masks, parts, fill, left)):
                 name = f"{prefix}{frame:0{digits}d}.tif"
                 volume = plane.reshape(-1, *plane.shape[-2:]).astype(dtype)
@@ -82,6 +91,20 @@ def write_ctc(
     if tracks.merged:
         written.notes.append(f"the format knows no merging: {len(tracks.merged)} tracks that merge just end")
     return written
+
+
+def _check_free(folder: Path, prefix: str, table: str, replace: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise MiaError(f"{folder} is a file. Give a folder to write into.")
+    there = sorted(path.name for path in folder.iterdir())
+    if there and not replace:
+        raise MiaError(f"{folder} is there already and not empty. Give another folder, or --replace.")
+    own = re.compile(re.escape(prefix) + r"\d+\.tif|" + re.escape(table))
+    others = [name for name in there if not own.fullmatch(name)]
+    if others:
+        raise MiaError(f"{folder} also holds {others[0]}, so it is not replaced. Give another folder.")
 
 
 class _Parts:

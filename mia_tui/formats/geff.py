@@ -24,6 +24,7 @@ def write_geff(
     pixel_size: tuple[float, float] | None = None,
     z_step: float | None = None,
     frame_interval: float | None = None,
+    replace: bool = False,
 ) -> None:
     """Write a folder `path`, whole or not at all.
 
@@ -35,6 +36,8 @@ def write_geff(
     pixel_size : tuple of float, optional
         (y, x) in micrometres; becomes the scale of the axes, as do `z_step` (micrometres) and `frame_interval`
         (seconds).
+    replace : bool
+        Replace a GEFF that is there.
 
     Raises
     ------
@@ -46,8 +49,8 @@ def write_geff(
         from geff_spec import Axis, GeffMetadata
     except ImportError as error:
         raise MiaError(f'GEFF needs the package geff ({error}). Install it with: pip install "mia-tui[geff]"') from None
-    if path.exists():
-        raise MiaError(f"{path} is there already. Give another name, or remove it.")
+    if path.exists() and not (replace and (path / "nodes").is_dir() and (path / "edges").is_dir()):
+        raise MiaError(f"{path} is there already{' and no GEFF' * replace}. Give another name, or --replace.")
     scales = {"t": frame_interval, "z": z_step, "y": pixel_size and pixel_size[0], "x": pixel_size and pixel_size[1]}
     names = ("t", "z", "y", "x")[-tracks.position.shape[1] - 1 :] if tracks.position.shape[1] == 3 else ("t", "y", "x")
     metadata = GeffMetadata(
@@ -65,7 +68,7 @@ def write_geff(
     props = {name: {"values": values, "missing": None} for name, values in _columns(tracks, names).items()}
     edges = links(tracks).astype(np.uint64)
     try:
-        with atomic_folder(path) as partial:
+        with atomic_folder(path, replace=replace) as partial:
             partial.rmdir()  # geff wants to make it
             write_arrays(partial, np.arange(len(tracks), dtype=np.uint64), props, edges, {}, metadata)
     except OSError as error:
@@ -112,7 +115,13 @@ def _are_tracklets(tracks: Tracks) -> bool:
 
 
 def export_geff(
-    project: Project, dest: Path, *, source: str = "labels", split: str | None = None, sequence: str | None = None
+    project: Project,
+    dest: Path,
+    *,
+    source: str = "labels",
+    split: str | None = None,
+    sequence: str | None = None,
+    replace: bool = False,
 ) -> ExportReport:
     """Write the tracks of a project as `dest/<sequence>.geff`; `dest` may be the folder `*.geff` of the only one.
 
@@ -125,8 +134,13 @@ def export_geff(
     def write(one: Tracked, path: Path) -> Written:
         own = one.sequence
         write_geff(
-            path, one.tracks, pixel_size=own.pixel_size, z_step=own.z_step, frame_interval=own.frame_interval
-        )  # fmt: skip
+            path,
+            one.tracks,
+            pixel_size=own.pixel_size,
+            z_step=own.z_step,
+            frame_interval=own.frame_interval,
+            replace=replace,
+        )
         return [path], []
 
     return export_tracked(project, dest, source, split, sequence, write, ".geff")

@@ -203,6 +203,17 @@ def test_a_folder_in_use_masks_that_change_size_and_broken_folders_are_refused(t
     write_ctc(tmp_path / "res", tracks, lambda t: masks[t])
     with pytest.raises(MiaError, match="is there already and not empty"):
         write_ctc(tmp_path / "res", tracks, lambda t: masks[t])
+    longer = replace(tracks, frames=8)
+    write_ctc(tmp_path / "res", longer, lambda t: masks[min(t, 5)] * (t < 6), replace=True)
+    assert len(read_ctc(tmp_path / "res")) == 8
+    with pytest.raises(MiaError, match="masks of frame 2"):
+        write_ctc(tmp_path / "res", tracks, lambda t: masks[t][: HEIGHT - t], replace=True)
+    write_ctc(tmp_path / "res", tracks, lambda t: masks[t], replace=True)
+    assert len(read_ctc(tmp_path / "res")) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["res"]
+    (tmp_path / "res" / "notes.txt").touch()
+    with pytest.raises(MiaError, match=r"also holds notes.txt, so it is not replaced"):
+        write_ctc(tmp_path / "res", tracks, lambda t: masks[t], replace=True)
     with pytest.raises(MiaError, match=r"masks of frame 2"):
         write_ctc(tmp_path / "other", tracks, lambda t: masks[t][: HEIGHT - t])
     (tmp_path / "res" / "res_track.txt").write_text("5 0 0 0\n6 4 5 8\n7 4 5 8\n8 2 3 9\n")
@@ -454,6 +465,12 @@ def test_geff_reads_what_is_written(tmp_path) -> None:
     assert metadata.track_node_props == {"tracklet": "track"}
     with pytest.raises(MiaError, match="is there already"):
         write_geff(path, tracks)
+    write_geff(path, replace(tracks, merged={}), replace=True)
+    assert len(geff.read(path)[0].edges) == 3
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(MiaError, match="is there already and no GEFF"):
+        write_geff(tmp_path / "mine", tracks, replace=True)
+    (tmp_path / "mine").rmdir()
     assert [entry.name for entry in tmp_path.iterdir()] == ["tracks.geff"]
 
 

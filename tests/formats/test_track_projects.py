@@ -152,6 +152,8 @@ def test_points_take_the_centroids_and_go_out_as_discs(tmp_path, challenge) -> N
     back = tracks_of_ctc(read_ctc(tmp_path / "out"))
     assert back.position == pytest.approx(tracked(project).position)
     assert set(back.area) == {12}
+    with pytest.raises(MiaError, match="--radius"):
+        export_ctc(project, tmp_path / "other", radius=float("nan"))
 
 
 def test_without_tracks_nothing_goes_out(project, tmp_path) -> None:
