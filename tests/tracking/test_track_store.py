@@ -88,7 +88,9 @@ def test_a_correction_is_there_after_a_restart_and_can_be_undone_then(project: P
     assert lineage.splitlines()[:3] == ["track,start,end,mother,merged_into,class", "1,0,2,,,dead", "2,0,2,,,cell"]
 
 
-def test_what_was_set_aside_stays_so_after_a_restart_and_can_be_taken_back(project: Project, sequence: Sequence) -> None:
+def test_what_was_set_aside_stays_so_after_a_restart_and_can_be_taken_back(
+    project: Project, sequence: Sequence
+) -> None:
     with TrackStore(project, sequence, "labels") as store:
         rows = store.book.row((0, 0, 1)), store.book.row((1, 0, 1))
         store.do(edits.accept, "jump", rows)
