@@ -5,9 +5,9 @@
 Movies with known tracks are damaged: links cut, tracks swapped where they are near each other, ends joined with starts
 of others, objects taken out of their tracks, daughters taken from their mothers, divisions hidden (a daughter is her
 mother going on). A damage counts as found when a problem lies within one frame and within a step's reach of an object
-in it; a problem near no damage is a false alarm. A fix is right when it leaves fewer wrong links. Then a movie of FRAMES x OBJECTS with
-errors is searched whole, and again after single corrections. Prints tables and writes
-bench/results/track_problems.json.
+in it; a problem near no damage is a false alarm (points also die inside the picture: those ends are there to be looked
+at). A fix is right when it leaves fewer wrong links. Then a movie of FRAMES x OBJECTS with errors is searched whole
+and again after single corrections. Prints tables and writes bench/results/track_problems.json.
 """
 
 import argparse

@@ -88,7 +88,7 @@ class ProblemList:
         self._accepted = set(book.accepted)
 
     def _changes(self) -> tuple[set[int], Array]:
-        """The tracks that are not what they were, and the rows of which something was decided."""
+        """The tracks that changed or of which something was decided; the rows that came into a track or out of one."""
         book = self.book
         rows = np.flatnonzero(book.track != self._track)
         touched = set(np.unique(np.concatenate([book.track[rows], self._track[rows]])).tolist())
@@ -105,7 +105,7 @@ class ProblemList:
         touched |= set(book.track[named].tolist())
         loose = rows[(book.track[rows] == 0) | (self._track[rows] == 0)]
         self._track[rows] = book.track[rows]
-        return touched - {0}, np.concatenate([loose, named])
+        return touched - {0}, loose
 
     def _relink(self, touched: set[int], rows: Array) -> Array:
         """Bring the links up to date; the rows where something is different now."""
