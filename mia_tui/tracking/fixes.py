@@ -11,7 +11,7 @@ from mia_tui.tracking import edits
 from mia_tui.tracking.book import TrackBook
 from mia_tui.tracking.chains import View
 from mia_tui.tracking.detections import Array
-from mia_tui.tracking.problems import Problem
+from mia_tui.tracking.doubts import Problem
 from mia_tui.tracking.scales import GAP
 
 MOST = 3
@@ -94,6 +94,9 @@ def _starts(view: View, problem: Problem) -> Iterator[Fix]:
     yield from _joins_before(view, row)
     yield from _extensions(view, row, before=True)
     yield from _mothers(view, row)
+    for node, number, price in _taken(view, row, before=True):
+        text = f"track {number} goes on as this one, {_far_off(view, node, row)}, and what it had is a new track"
+        yield Fix(text, edits.reassign, (row, number), price + _CUTS)
 
 
 def _ends(view: View, problem: Problem) -> Iterator[Fix]:
@@ -101,6 +104,10 @@ def _ends(view: View, problem: Problem) -> Iterator[Fix]:
     yield from _joins_after(view, row)
     yield from _extensions(view, row, before=False)
     yield from _divisions(view, row)
+    for node, number, price in _taken(view, row, before=False):
+        frame = view.book.detections.frame[node] + 1
+        text = f"goes on as what track {number} has from frame {frame} on, {_far_off(view, row, node)}"
+        yield Fix(text, edits.reassign, (node, problem.track), price + _CUTS)
 
 
 def _short(view: View, problem: Problem) -> Iterator[Fix]:
@@ -127,6 +134,9 @@ def _jump(view: View, problem: Problem) -> Iterator[Fix]:
         if int(book.track[start]) != track and price < now:
             text = f"goes on as track {book.track[start]}, which starts {_far_off(view, before, start)}"
             yield Fix(text, edits.reassign, (start, track), price + _CUTS)
+    for second, price in _midway(view, before, after):
+        text = f"divides here; track {book.track[second]} is the second daughter"
+        yield Fix(text, edits.divide, (track, after, second), price)
     yield Fix(f"cut before frame {frame + 1}", edits.cut, (track, frame), 2 * _CUTS)
 
 
@@ -137,13 +147,12 @@ def _swap(view: View, problem: Problem) -> Iterator[Fix]:
 
 def _lone(view: View, problem: Problem) -> Iterator[Fix]:
     last, first = problem.rows
-    sister = _midway(view, last, first)
-    for second, cost in sister:
+    for second, cost in _midway(view, last, first):
         text = f"second daughter: track {view.book.track[second]}, which starts {_far_off(view, last, second)}"
-        yield Fix(text, edits.divide, (problem.track, first, second), cost)
+        yield Fix(text, edits.divide, (problem.track, first, second), cost - _DIVIDES)  # it divides already
     whole = float(view.cost(_one(last), _one(first))[0])
     text = f"no division: {problem.other} is {problem.track} going on"
-    yield Fix(text, edits.join, (problem.track, problem.other), whole + 1)
+    yield Fix(text, edits.join, (problem.track, problem.other), whole + _DIVIDES)
     yield Fix(f"{problem.other} came from nobody", edits.orphan, (problem.other,), 2 * _CUTS)
 
 
@@ -213,8 +222,27 @@ def _extensions(view: View, row: int, *, before: bool) -> Iterator[Fix]:
         yield Fix(text, edits.extend, (int(view.book.track[row]), other), price + 1)
 
 
+def _taken(view: View, row: int, *, before: bool) -> Iterator[tuple[int, int, float]]:
+    """Rows on the other side of a start (or an end) that others took, though this one is likelier: row, track, cost."""
+    book, frame = view.book, view.book.detections.frame
+    here = np.arange(*_around(view, row, before=before))
+    others = (view.next if before else view.previous)[here]
+    # of a track only its last row before the start, or its first after the end
+    across = frame[others] >= frame[row] if before else frame[others] <= frame[row]
+    here = here[(book.track[here] > 0) & (others >= 0) & across]
+    nodes, cost = _ranked(view, here, row) if before else _ranked(view, row, here)
+    link = (nodes, view.next[nodes]) if before else (view.previous[nodes], nodes)
+    for node, price, now, pair in zip(
+        nodes.tolist(), cost.tolist(), view.cost(*link).tolist(), zip(*(side.tolist() for side in link), strict=True),
+        strict=True,
+    ):  # fmt: skip
+        if price < now and not book.pins.get(pair):
+            yield node, int(book.track[node]), price
+
+
 def _mothers(view: View, row: int) -> Iterator[Fix]:
-    """Tracks that go on beside a start, which may be a daughter of theirs then: as if they divided before it."""
+    """Tracks beside a start, which may be a daughter of theirs: as if they divided before it, or with one daughter."""
+    yield from _lone_mothers(view, row)
     book, frame = view.book, view.book.detections.frame
     here = np.arange(*_around(view, row, before=True))
     after = view.next[here]
@@ -228,6 +256,19 @@ def _mothers(view: View, row: int) -> Iterator[Fix]:
             number = int(book.track[node])
             text = f"daughter of track {number}, which divides {_far_off(view, node, row)}"
             yield Fix(text, edits.divide, (number, int(view.next[node]), row), cost)
+
+
+def _lone_mothers(view: View, row: int) -> Iterator[Fix]:
+    book = view.book
+    a, b = _around(view, row, before=True)
+    last = np.arange(a, b)[(book.track[a:b] > 0) & (view.next[a:b] < 0)]
+    for end in last[_apart(view, last, np.array([row])) <= view.scales.parting].tolist():
+        daughters = book.daughters(int(book.track[end]))
+        if len(daughters) == 1 and len(book.rows(daughters[0])) and book.pins.get((end, row)) is not False:
+            first = int(book.rows(daughters[0])[0])
+            text = f"second daughter of track {book.track[end]}, which ended {_far_off(view, end, row)}"
+            cost = _midpoint(view, end, first, row) - _DIVIDES
+            yield Fix(text, edits.divide, (int(book.track[end]), first, row), cost)
 
 
 def _divisions(view: View, row: int) -> Iterator[Fix]:
