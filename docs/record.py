@@ -1,6 +1,7 @@
-"""Makes the pictures of docs/labelling.md: real keys into the labelling screen, frames of it as small SVG files.
+"""Makes the pictures of docs/labelling.md and docs/tracking.md: real keys into the screens, frames of them as SVG files.
 
-`python docs/record.py [NAME ...]` writes `docs/tools/NAME.svg` (all of them without a name) and `docs/labelling.svg`.
+`python docs/record.py [NAME ...]` writes `docs/tools/NAME.svg` (all of them without a name), `docs/labelling.svg` and
+`docs/tracking.svg`.
 The images are simulated, so that anybody can make the pictures again.
 """
 
@@ -489,12 +490,56 @@ async def record(name: str, size: tuple[int, int] = SIZE) -> list[tuple[str, Sho
         return person.shots
 
 
+async def tracks(size: tuple[int, int]) -> Shot:
+    """The tracks screen on a simulated time lapse, with a track in hand that has divided."""
+    from mia_tui.app import MiaApp
+    from mia_tui.labeling.objects import FrameLabels, LabelObject
+    from mia_tui.labeling.raster import shapes_from_labels
+    from mia_tui.labeling.store import write_frame
+    from mia_tui.project import Project
+    from mia_tui.simulate import simulate
+    from mia_tui.tracking.options import LinkOptions
+    from mia_tui.tracking.sequence import find_sequence
+    from mia_tui.tracking.strip import family
+    from mia_tui.tracking.track import track_sequence
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for kind in ("CONFIG", "STATE", "CACHE"):
+            os.environ[f"MIA_TUI_{kind}"] = str(folder / kind.lower())
+        made = simulate(40, 150, 260, 5, seed=4, density="sparse", speed=2.0, drift=(0.5, 1.0), cycle=13, radius=8)
+        (folder / "images").mkdir()
+        tifffile.imwrite(folder / "images" / "movie.tif", made.images, imagej=True, metadata={"axes": "TYX"})
+        project = Project.create(folder / "nuclei", images=folder / "images", classes=["nucleus"])
+        for t, mask in enumerate(made.masks):
+            items = [LabelObject(int(n), shape, "nucleus") for n, shape in shapes_from_labels(mask).items()]
+            write_frame(project.labels_path("movie.tif", f"t{t:04d}z0000"), FrameLabels.of(*mask.shape, items))
+        track_sequence(project, find_sequence(project, "movie.tif"), "labels", LinkOptions())
+        app = MiaApp(project.folder)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause(0.5)
+            app.go("tracking")
+            await until(pilot, lambda: app.current_mode == "tracking" and app.screen.shown is not None)
+            book = app.screen._desk.book
+            mother = max(set(book.mothers.values()), key=lambda n: (len(family(book, n)), -n))
+            for key in ("slash", *str(book.daughters(mother)[0]), "enter", "end"):
+                await pilot.press(key)
+                await until(pilot, lambda: not (app.screen._pumping or app.screen._queue))
+            await settle(pilot, app)
+            return shoot(app)
+
+
 async def main(names: list[str]) -> None:
     (HERE / "tools").mkdir(exist_ok=True)
-    for name in names or [*RECORDINGS, "labelling"]:
+    for name in names or [*RECORDINGS, "labelling", "tracking"]:
         if name == "labelling":
             caption, shot = (await record("propose", (110, 34)))[2]
             path, svg = HERE / "labelling.svg", as_svg([(caption, shot)], across=1)
+        elif name == "tracking":
+            path, svg = (
+                HERE / "tracking.svg",
+                as_svg([("a daughter in hand, with her family below", await tracks((110, 36)))], across=1),
+            )
         else:
             path, svg = HERE / "tools" / f"{name}.svg", as_svg(await record(name))
         path.write_text(svg, encoding="utf-8")

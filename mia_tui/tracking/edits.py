@@ -34,6 +34,7 @@ def reassign(book: TrackBook, draft: Draft, row: int, track: int) -> str:
     if existed:
         draft.mother(track, mother)
     _unmother(book, draft, track)
+    _fill_before(book, draft, track, frame)
     _pin_before(book, draft, track, frame)
     return f"object {book.detections.object[row]} is track {track} from frame {frame + 1} on"
 
@@ -258,6 +259,13 @@ def _unmother(book: TrackBook, draft: Draft, track: int) -> None:
     for daughter in book.daughters(track):
         if daughter == track or book.last(track) >= book.first(daughter):
             draft.mother(daughter, 0)
+
+
+def _fill_before(book: TrackBook, draft: Draft, track: int, frame: int) -> None:
+    """Fill what lies between this frame of a track and the one before it."""
+    earlier = [other for other in book.frames(track) if other < frame]
+    if earlier:
+        _fill_between(book, draft, track, earlier[-1], frame)
 
 
 def _fill_between(book: TrackBook, draft: Draft, track: int, earlier: int, later: int) -> None:

@@ -60,7 +60,7 @@ async def test_a_problem_is_found_mended_and_on_disk(project) -> None:
         text = await press(pilot, "1")
         assert "joined as 2" in text
         assert "3 tracks" in text
-        assert "1 corrections" in text
+        assert "1 correction" in text
         path = tracks_path(project, "lapse.tif", "labels")
         assert path.with_suffix(".journal").exists()  # before anything is closed
         await press(pilot, "u")

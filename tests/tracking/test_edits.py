@@ -58,6 +58,14 @@ def test_the_former_owner_of_a_number_gets_a_new_one_from_this_frame_on() -> Non
     assert lane(book, 3) == [3] * 6
 
 
+def test_what_a_new_owner_missed_is_filled() -> None:
+    book = lanes()
+    do(book, edits.delete, 1, 2)
+    do(book, edits.reassign, book.row((4, 0, 2)), 1)
+    assert book.filled == {1: {2: (10 + 10 / 3, 2.0), 3: (10 + 20 / 3, 3.0)}}
+    assert book.frames(1) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_new_number_splits_and_on_the_first_frame_renames_with_the_mother_kept() -> None:
     book = lanes()
     do(book, edits.reassign, book.row((3, 0, 1)), 77)

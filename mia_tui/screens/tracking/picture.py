@@ -96,10 +96,11 @@ def marks_of(desk: "TrackDesk", frame: int, view: "View | None", *, numbers: boo
     book = desk.book
     marks: list[Mark] = []
     rows = [int(r) for r in desk.here()] if frame == desk.frame else []
+    choosing = frame == desk.frame and isinstance(desk.mode, Choosing)  # letters stand where the numbers do
     seen = [r for r in rows if view is None or view.holds(*view.to_cell(*desk.at(r)))]
     for row in seen:
         track = int(book.track[row])
-        if track and (track == desk.track or (numbers and len(seen) <= MOST_NUMBERS)):
+        if track and not choosing and (track == desk.track or (numbers and len(seen) <= MOST_NUMBERS)):
             marks.append(Mark(*desk.at(row), str(track), track_color(track)))
     for track, places in book.filled.items():
         if frame in places:

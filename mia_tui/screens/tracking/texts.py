@@ -26,10 +26,10 @@ def info_text(desk: "TrackDesk", width: int) -> Content:
     facts = [
         f"frame {desk.frame + 1}/{desk.frames}",
         *([f"z {desk.plane + 1}/{sequence.planes}"] if sequence.planes > 1 else []),
-        f"{len(book.numbers)} tracks",
-        f"{len(set(book.mothers.values()))} divisions",
-        f"{len(desk.problems.problems)} problems",
-        f"{desk.store.made} corrections",
+        _count(len(book.numbers), "track"),
+        _count(len(set(book.mothers.values())), "division"),
+        _count(len(desk.problems.problems), "problem"),
+        _count(desk.store.made, "correction"),
     ]
     text = " · ".join(facts)
     name = f"{sequence.name} ({desk.store.source})"
@@ -37,6 +37,10 @@ def info_text(desk: "TrackDesk", width: int) -> Content:
     if len(name) > room:
         name = f"{name[: room // 3]}…{name[len(name) - (room - room // 3 - 1) :]}"
     return Content.assemble(name, "   ", text)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def strip_text(desk: "TrackDesk", width: int, height: int) -> Content:

@@ -14,8 +14,9 @@ from mia_tui.tracking import edits
 from mia_tui.tracking.book import TrackBook
 from mia_tui.tracking.desk.modes import Choosing, Mode
 from mia_tui.tracking.desk.rows import ROWS, table
+from mia_tui.tracking.doubts import Problem
 from mia_tui.tracking.fixes import Fix, fixes
-from mia_tui.tracking.problems import Problem, ProblemList
+from mia_tui.tracking.problems import ProblemList
 from mia_tui.tracking.store import TrackStore
 
 SCREEN = "tracking"
