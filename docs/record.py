@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/labelling.md and docs/tracking.md: real keys into the screens, frames of them as SVG files.
+"""Makes the pictures of docs/labelling.md and docs/tracking.md: real keys into the screens, frames as SVG files.
 
 `python docs/record.py [NAME ...]` writes `docs/tools/NAME.svg` (all of them without a name), `docs/labelling.svg` and
 `docs/tracking.svg`.

@@ -28,6 +28,7 @@ from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import fill
 from mia_tui.labeling.store import read_frame
 from mia_tui.project import Project, frame_name, parse_frame
+from mia_tui.tracking.numbers import track_numbers, with_numbers
 
 Row = dict[str, Any]
 
@@ -139,6 +140,7 @@ def measure_project(project: Project, source: str, images: Sequence[str] | None 
         if without:
             raise MiaError(f"project {project.name} has nothing in {source} for {', '.join(without)}")
         frames = [pair for pair in frames if pair[0] in images]
+    tracks = track_numbers(project, source)
     tables: list[pa.Table] = []
     problems: list[str] = []
     measured: dict[str, int] = {}
@@ -154,7 +156,7 @@ def measure_project(project: Project, source: str, images: Sequence[str] | None 
             channels[key] = list(image.info.channel_names)
             for _, frame in pairs:
                 try:
-                    rows += _measure_frame(project, source, image, key, frame)
+                    rows += _measure_frame(project, source, image, key, frame, tracks.get((key, frame)))
                     measured[key] = measured.get(key, 0) + 1
                 except MiaError as error:
                     problems.append(f"{key}, frame {frame}: {error}")
@@ -169,7 +171,9 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
 
 
-def _measure_frame(project: Project, source: str, image: Image, key: str, frame: str) -> list[Row]:
+def _measure_frame(
+    project: Project, source: str, image: Image, key: str, frame: str, tracks: dict[int, int] | None
+) -> list[Row]:
     path = project.source_folder(source) / key / f"{frame}.geojson"
     labels = read_frame(path)
     if labels is None:
@@ -183,6 +187,8 @@ def _measure_frame(project: Project, source: str, image: Image, key: str, frame:
         raise MiaError(
             f"{source} are for an image of {labels.height} x {labels.width} pixels, but it has {size[0]} x {size[1]}"
         )
+    if tracks is not None:
+        labels = with_numbers(labels, tracks)
     interval = image.info.frame_interval
     place = {"image": key, "frame": frame, "t": t, "z": z, "time_s": None if interval is None else t * interval}
     kept = _kept(labels, source)

@@ -15,12 +15,18 @@ from mia_tui.errors import MiaError
 from mia_tui.formats.coco_rle import counts_of, mask_of
 from mia_tui.formats.gather import Found, check_inside
 from mia_tui.formats.pairing import ImageNames
-from mia_tui.formats.report import ExportReport, ImportReport, checked_file, exported_frames, exported_name, shown
+from mia_tui.formats.report import (
+    ExportReport,
+    ImportReport,
+    checked_file,
+    exported_frames,
+    exported_name,
+    frame_reader,
+)
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.geojson import geometry_from_json, geometry_to_json
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import fill, shapes_from_labels
-from mia_tui.labeling.store import read_frame
 from mia_tui.project import ImageRef, Project
 from mia_tui.storage import atomic_writer
 
@@ -333,14 +339,13 @@ def export_coco(project: Project, dest: Path, *, source: str = "labels", split: 
         When there is nothing to export or nowhere to write it; what goes wrong with one image is in the report.
     """
     path = checked_file(project, dest, FILE_NAME)
-    report = ExportReport()
+    report, read = ExportReport(), frame_reader(project, source)
     document = _Document()
     for key, frames in exported_frames(project, source, split).items():
         for frame in frames:
             try:
-                labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+                labels = read(key, frame)
                 if labels is not None:
-                    labels = shown(labels, source)
                     _append(document, report, project, exported_name(key, split), frame, labels)
             except MiaError as error:
                 report.problems.append(f"{key}: {error}")

@@ -14,11 +14,12 @@ from mia_tui.formats.gather import Found, check_inside
 from mia_tui.formats.pairing import Pair, pair
 from mia_tui.formats.report import (
     ExportReport,
+    FrameReader,
     ImportReport,
     checked_destination,
     exported_frames,
     exported_name,
-    shown,
+    frame_reader,
 )
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.geojson import (
@@ -216,11 +217,11 @@ def export_geojson(project: Project, dest: Path, *, source: str = "labels", spli
         When there is nothing to export or nowhere to write it; what goes wrong with one image is in the report.
     """
     dest = checked_destination(project, dest)
-    report = ExportReport()
+    report, read = ExportReport(), frame_reader(project, source)
     for key, frames in exported_frames(project, source, split).items():
         path = dest / f"{exported_name(key, split)}.geojson"
         try:
-            count = _export_one(project, path, key, frames, source)
+            count = _export_one(project, path, key, frames, read)
         except MiaError as error:
             report.problems.append(f"{key}: {error}")
             continue
@@ -229,14 +230,13 @@ def export_geojson(project: Project, dest: Path, *, source: str = "labels", spli
     return report
 
 
-def _export_one(project: Project, path: Path, key: str, frames: list[str], source: str) -> int:
+def _export_one(project: Project, path: Path, key: str, frames: list[str], read: FrameReader) -> int:
     features: list[Feature] = []
     count = 0
     for frame in frames:
-        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+        labels = read(key, frame)
         if labels is None:
             continue
-        labels = shown(labels, source)
         count += len(labels.objects)
         colors = class_colors(project)
         found = area_features(labels) + [

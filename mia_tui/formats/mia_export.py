@@ -20,14 +20,18 @@ from mia_tui.formats.mia_file import (
     write_mia,
 )
 from mia_tui.formats.mia_places import BACKGROUND, FOLDERS, class_names, pages_of, slots_of
-from mia_tui.formats.object_numbers import with_numbers
-from mia_tui.formats.report import ExportReport, checked_destination, exported_frames, exported_name, shown
-from mia_tui.formats.tracked import track_numbers
+from mia_tui.formats.report import (
+    ExportReport,
+    FrameReader,
+    checked_destination,
+    exported_frames,
+    exported_name,
+    frame_reader,
+)
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.image_class import image_class
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import area_mask, class_image, fill
-from mia_tui.labeling.store import read_frame
 from mia_tui.project import Project
 
 Size = tuple[int, int]
@@ -60,10 +64,10 @@ def export_mia(project: Project, dest: Path, *, source: str = "labels", split: s
         )
     dest = checked_destination(project, dest)
     report = ExportReport()
-    sharing, tracks = _sharing(project), track_numbers(project, source)
+    sharing, read = _sharing(project), frame_reader(project, source)
     for key, frames in exported_frames(project, source, split).items():
         try:
-            _export_one(report, project, dest, key, frames, source, split, sharing, tracks)
+            _export_one(report, project, dest, key, frames, read, split, sharing)
         except MiaError as error:
             report.problems.append(f"{key}: {error}")
     if project.task == "segmentation" and report.files:
@@ -86,23 +90,20 @@ def _export_one(
     dest: Path,
     key: str,
     frames: list[str],
-    source: str,
+    read: FrameReader,
     split: str | None,
     sharing: dict[tuple[str, str, str], list[str]],
-    tracks: dict[tuple[str, str], dict[int, int]],
 ) -> None:
     places = _places(project, dest, key, split, sharing)
     made: dict[Path, tuple[MiaLabels, int]] = {}
     notes: Counter[str] = Counter()
     for frame in frames:
-        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+        labels = read(key, frame)
         if labels is None:
             continue
         if frame not in places or places[frame][1] != (labels.height, labels.width):
             raise MiaError(f"the labels of {frame} ({labels.height} x {labels.width}) do not fit the image.")
-        if (key, frame) in tracks:
-            labels = with_numbers(labels, tracks[key, frame])
-        written = _mia_labels(project, shown(labels, source), notes)
+        written = _mia_labels(project, labels, notes)
         if written is not None:
             made[places[frame][0]] = written
     for path, (mia, objects) in made.items():

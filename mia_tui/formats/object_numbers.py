@@ -3,8 +3,7 @@
 `formats.mia` reads and writes these numbers as `LabelObject.track`; here they become tracks, and tracks such numbers.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 
 import numpy as np
 import shapely
@@ -58,20 +57,3 @@ def tracks_of_numbers(frames: Iterable[FrameLabels | None]) -> tuple[Tracks, lis
     )  # fmt: skip
     check(tracks)
     return tracks, notes
-
-
-def numbers_of(tracks: Tracks) -> dict[tuple[int, int], dict[int, int]]:
-    """(Frame, plane) -> object -> the number of its track."""
-    found: dict[tuple[int, int], dict[int, int]] = {}
-    held = tracks.object > 0
-    columns = (getattr(tracks, name)[held].tolist() for name in ("frame", "plane", "object", "track"))
-    for frame, plane, number, track in zip(*columns, strict=True):
-        found.setdefault((frame, plane), {})[number] = track
-    return found
-
-
-def with_numbers(labels: FrameLabels, numbers: Mapping[int, int]) -> FrameLabels:
-    """The labels of a frame with the number of its track on every object, and none on those in no track."""
-    return replace(
-        labels, objects={number: replace(item, track=numbers.get(number)) for number, item in labels.objects.items()}
-    )

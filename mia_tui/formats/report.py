@@ -1,6 +1,6 @@
 """What an import or export did, file by file: everything that was not done is named."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.store import class_colors, open_labels, read_frame, write_frame
 from mia_tui.project import PREDICT_PREFIX, Project
+from mia_tui.tracking.numbers import track_numbers, with_numbers
 
 
 @dataclass
@@ -192,3 +193,26 @@ def shown(labels: FrameLabels, source: str) -> FrameLabels:
         return labels
     kept = [item for number, item in labels.objects.items() if number not in labels.rejected]
     return FrameLabels.of(labels.height, labels.width, kept)
+
+
+FrameReader = Callable[[str, str], FrameLabels | None]
+
+
+def frame_reader(project: Project, source: str) -> FrameReader:
+    """What reads a frame as it is exported, by image key and frame: see `shown`; with the numbers of its tracks.
+
+    Raises
+    ------
+    MiaError
+        When tracks of the project are damaged.
+    """
+    tracks = track_numbers(project, source)
+
+    def read(key: str, frame: str) -> FrameLabels | None:
+        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+        if labels is None:
+            return None
+        labels = shown(labels, source)
+        return with_numbers(labels, tracks[key, frame]) if (key, frame) in tracks else labels
+
+    return read

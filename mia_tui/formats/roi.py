@@ -15,17 +15,18 @@ from mia_tui.formats.gather import Found, check_inside
 from mia_tui.formats.pairing import Pair, pair
 from mia_tui.formats.report import (
     ExportReport,
+    FrameReader,
     ImportReport,
     checked_destination,
     exported_frames,
     exported_name,
-    shown,
+    frame_reader,
 )
 from mia_tui.formats.roi_shapes import roi_of, shapes_of
 from mia_tui.imaging.image import open_ref
 from mia_tui.labeling.geojson import rgb
 from mia_tui.labeling.objects import AREA_CLASS, FrameLabels, LabelObject
-from mia_tui.labeling.store import class_colors, read_frame
+from mia_tui.labeling.store import class_colors
 from mia_tui.project import IMAGE_SUFFIXES, LabelClass, Project, frame_name, parse_frame
 from mia_tui.storage import atomic_writer
 
@@ -245,7 +246,7 @@ def export_roi(project: Project, dest: Path, *, source: str = "labels", split: s
         When there is nothing to export or nowhere to write it; what goes wrong with one image is in the report.
     """
     dest = checked_destination(project, dest)
-    report = ExportReport()
+    report, read = ExportReport(), frame_reader(project, source)
     found = exported_frames(project, source, split)
     stems = [_stem(key) for key in found]
     for key, frames in found.items():
@@ -253,7 +254,7 @@ def export_roi(project: Project, dest: Path, *, source: str = "labels", split: s
         name = stem if stems.count(_stem(key)) == 1 else exported_name(key, split)
         try:
             path = dest / f"{name}.zip"
-            count = _export_one(project, path, key, frames, source)
+            count = _export_one(project, path, key, frames, read)
         except MiaError as error:
             report.problems.append(f"{key}: {error}")
             continue
@@ -267,7 +268,7 @@ def _stem(key: str) -> str:
     return path.with_suffix("").as_posix() if path.suffix.lower() in IMAGE_SUFFIXES else key
 
 
-def _export_one(project: Project, path: Path, key: str, frames: list[str], source: str) -> int:
+def _export_one(project: Project, path: Path, key: str, frames: list[str], read: FrameReader) -> int:
     sizes = (1, 1, 1, 0, 0)
     if frames != ["image"]:
         with open_ref(project, project.image(key)) as image:
@@ -276,10 +277,9 @@ def _export_one(project: Project, path: Path, key: str, frames: list[str], sourc
     regions: dict[str, bytes] = {}
     count = 0
     for frame in frames:
-        labels = read_frame(project.source_folder(source) / key / f"{frame}.geojson")
+        labels = read(key, frame)
         if labels is None:
             continue
-        labels = shown(labels, source)
         count += len(labels.objects)
         for roi in _rois(project, labels):
             _place(roi, frame, sizes)

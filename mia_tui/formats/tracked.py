@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from mia_tui.errors import MiaError
-from mia_tui.formats.object_numbers import numbers_of, tracks_of_numbers
+from mia_tui.formats.object_numbers import tracks_of_numbers
 from mia_tui.formats.report import ExportReport, ImportReport, checked_destination, exported_name
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.raster import label_image
@@ -94,19 +94,6 @@ def _with_tracks(project: Project, source: str, split: str | None, name: str | N
         if known and tracks_path(project, sequence.name, source).exists():
             called = exported_name(sequence.name, split).removesuffix(FOLDER).rstrip("/") or project.folder.name
             yield Tracked(sequence, read_tracks(project, sequence, source), called)
-
-
-def track_numbers(project: Project, source: str) -> dict[tuple[str, str], dict[int, int]]:
-    """(Image key, frame) -> object -> track, for every frame of a tracked sequence."""
-    found: dict[tuple[str, str], dict[int, int]] = {}
-    for one in _with_tracks(project, source, None, None):
-        numbers = numbers_of(one.tracks)
-        for index, moment in enumerate(one.sequence.moments):
-            if moment is None:
-                continue
-            for z in range(one.sequence.planes):
-                found[moment.key, one.sequence.frame_name(moment, z)] = numbers.get((index, z), {})
-    return found
 
 
 # ---- in --------------------------------------------------------------------------------------------------------------

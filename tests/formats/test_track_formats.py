@@ -18,10 +18,11 @@ from mia_tui.formats.ctc import tracks_of_ctc
 from mia_tui.formats.ctc_write import point_masks, write_ctc
 from mia_tui.formats.geff import links, write_geff
 from mia_tui.formats.napari_tracks import graph_path, read_napari, write_napari
-from mia_tui.formats.object_numbers import numbers_of, tracks_of_numbers, with_numbers
+from mia_tui.formats.object_numbers import tracks_of_numbers
 from mia_tui.formats.trackmate import read_trackmate
 from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.tracking.detections import Detections
+from mia_tui.tracking.numbers import numbers_of, with_numbers
 from mia_tui.tracking.tracks import Tracks, tracks_of
 
 HEIGHT, WIDTH = 24, 40

@@ -608,7 +608,7 @@ class TrackingScreen(ImageScreen):
         name = f"{form}-{source}-{sequence}".replace(":", "-").replace("/", "-")
         dest = self.project.results_folder / f"{name}{'.csv' if form == 'napari' else ''}"
         command = ["export", str(self.project.folder), str(dest), "--format", form, "--from", source]
-        command += ["--sequence", sequence]
+        command += ["--sequence", sequence, *(["--replace"] if form != "napari" else [])]
         self.run_worker(
             self._run_reopening(f"exporting {form}", command, f"Exported to {dest}."), group="tracking-command"
         )
