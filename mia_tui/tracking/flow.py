@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from mia_tui.tracking.assign import assign
-from mia_tui.tracking.registration import image_shift
+from mia_tui.tracking.registration import image_shifts
 from mia_tui.tracking.shapes import Shapes, overlaps
 
 Array = npt.NDArray[Any]
@@ -20,6 +20,8 @@ _PIXELS = 150
 _NEIGHBOURS = 8
 _FEW = 6
 """Objects below which no affine map is fitted."""
+_TOLD = 0.95
+"""Where neighbours leave more than this share of the rests, everything moves on its own."""
 _TUKEY = 4.685
 _OVERLAP = 0.3
 """Share of the smaller object that two have to share to tell of the flow."""
@@ -66,9 +68,15 @@ def flow(before: Shapes, after: Shapes) -> Flow:
     laid over those of the next frame, matched (a mother with up to two daughters), and the map is fitted to the centres
     of the matched ones, several times: a robust affine map (Tukey's biweight), then the median of neighbours' rests.
     """
-    affine = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    affine[2] = _REDUCED * image_shift(_reduced(before), _reduced(after))
-    found = Flow(affine, np.zeros((0, 2)), np.zeros((0, 2)))
+    shifts = [_REDUCED * shift for shift in image_shifts(_reduced(before), _reduced(after))]
+    fitted = [_fitted(before, after, shift) for shift in shifts]
+    return max(fitted, key=lambda found: _shared(before, after, found)) if len(fitted) > 1 else fitted[0]
+
+
+def _fitted(before: Shapes, after: Shapes, shift: Array) -> Flow:
+    """The flow that is found from a shift of all on."""
+    nothing = np.zeros((0, 2))
+    found = Flow(np.array([[1.0, 0.0], [0.0, 1.0], shift]), nothing, nothing)
     if not before.area.any() or not after.area.any():
         return found
     for turn in range(_PASSES):
@@ -77,8 +85,14 @@ def flow(before: Shapes, after: Shapes) -> Flow:
             break
         affine = _affine(source, target, found.affine)
         rest = target - (source @ affine[:2] + affine[2])
-        found = Flow(affine, source, _smooth(source, rest)) if turn else Flow(affine, source[:0], rest[:0])
+        found = Flow(affine, source, _smooth(source, rest)) if turn else Flow(affine, nothing, nothing)
     return found
+
+
+def _shared(before: Shapes, after: Shapes, moved: Flow) -> float:
+    """How many pixels fall on objects; those of small overlaps, which may be chance, do not count."""
+    source, target, shared = _laid_over(before, after, moved)
+    return float(shared[shared >= _OVERLAP * np.minimum(before.area[source], after.area[target])].sum())
 
 
 def _reduced(shapes: Shapes) -> Array:
@@ -96,12 +110,17 @@ def _reduced(shapes: Shapes) -> Array:
     return reduced
 
 
+def _laid_over(before: Shapes, after: Shapes, moved: Flow) -> tuple[Array, Array, Array]:
+    """(E,) objects, (E,) those of the next frame that they fall on, (E,) pixels that they share."""
+    place, owner = before.some(_PIXELS)
+    weight = len(before.owner) / max(len(owner), 1)
+    place = place @ moved.affine[:2] + moved.affine[2] + moved.local(before.centre)[owner]
+    return overlaps(place, owner, weight, after)
+
+
 def _matched(before: Shapes, after: Shapes, moved: Flow) -> tuple[Array, Array]:
     """(n, 2) centres of objects, (n, 2) those of what they became."""
-    place, owner = before.some(_PIXELS)
-    weight = len(before.owner) / len(owner)
-    place = place @ moved.affine[:2] + moved.affine[2] + moved.local(before.centre)[owner]
-    source, target, shared = overlaps(place, owner, weight, after)
+    source, target, shared = _laid_over(before, after, moved)
     share = shared / after.area[target]
     good = shared >= _OVERLAP * np.minimum(before.area[source], after.area[target])
     source, target, share = source[good], target[good], share[good]
@@ -138,8 +157,13 @@ def _affine(source: Array, target: Array, otherwise: Array) -> Array:
 
 
 def _smooth(source: Array, rest: Array) -> Array:
-    """(n, 2): the median of the rests of each point's neighbours and its own."""
+    """(n, 2): the median of the rests of each point's neighbours and its own; 0 where neighbours do not tell it."""
     k = min(_NEIGHBOURS, len(source))
+    if k < 3:
+        return np.zeros_like(rest)
     index = cKDTree(source).query(source, k=range(1, k + 1))[1]
+    told = rest - np.median(rest[index[:, 1:]], axis=1)
+    if np.median(np.linalg.norm(told, axis=1)) > _TOLD * np.median(np.linalg.norm(rest, axis=1)):
+        return np.zeros_like(rest)
     smooth: Array = np.median(rest[index], axis=1)
     return smooth

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mia_tui.errors import MiaError
-from mia_tui.tracking.candidates import Candidates, same_class
+from mia_tui.tracking.candidates import Candidates, near, same_class
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.flow import Flow, flow
 from mia_tui.tracking.options import LinkOptions
@@ -16,22 +16,30 @@ from mia_tui.tracking.shapes import Shapes, overlaps
 
 Array = npt.NDArray[Any]
 
-_LIMIT = 1.0
-"""What no link costs; a link costs the share of the later object that lies outside of the earlier one, and"""
+_LIMIT = 1.25
+"""What no link costs. A link costs the share of the later object that lies outside of the earlier one, and"""
 _GROWN, _GROWTH = 0.3, 0.3
 """0.3 per factor e by which it is more than exp(0.3) times as large,"""
 _GAP = 0.1
 """0.1 per missed frame,"""
+_APART, _REACH = 0.25, 1.5
+"""where the two do not meet, 0.25 (d / r)^2, r being 1.5 times the radii of both, up to there,"""
 _SECOND = 0.2
-"""0.2 when it is the second daughter, and"""
+"""0.2 when it is the second daughter,"""
 _DAUGHTER = float(np.log(0.75))
-"""then 1 per factor e by which she is larger than 3/4 of her mother."""
+"""then also 1 per factor e by which she is larger than 3/4 of her mother,"""
+_SECOND_LIMIT = 1.0
+"""and then only up to here; and"""
 _CLASS = 0.2
-"""What another class costs with the soft rule."""
+"""0.2 when the class differs (with the soft rule)."""
 
 
 class Overlap:
-    """Share of the later object that the moved earlier one covers; a mother has two places for daughters."""
+    """Share of the later object that the moved earlier one covers; a mother has two places for daughters.
+
+    Objects that do not meet may be linked when they are near and nothing else explains them. Where objects move farther
+    than their own size, each on its own way, points are linked better.
+    """
 
     def __init__(self, detections: Detections, options: LinkOptions, masks: Callable[[int], Array]) -> None:
         self.reach = options.gap("masks") + 1
@@ -63,12 +71,18 @@ class Overlap:
             place = place @ moved.affine[:2] + moved.affine[2] + local[owner]
             centre = centre @ moved.affine[:2] + moved.affine[2] + local
         source, target, shared = overlaps(place, owner, 1.0, after)
+        beside = _beside(before, after, centre, np.flatnonzero(wanted), source, target)
+        source, target = np.append(source, beside[0]), np.append(target, beside[1])
+        shared = np.append(shared, np.zeros(len(beside[0])))
         growth = np.log(after.area[target] / before.area[source])
+        distance = np.linalg.norm(after.centre[target] - centre[source], axis=1)
         cost = 1 - shared / after.area[target] + _GROWTH * np.maximum(growth - _GROWN, 0) + _GAP * (t - 1 - u)
         second = _SECOND + np.maximum(growth - _DAUGHTER, 0)
+        second[cost + second >= _SECOND_LIMIT] = np.inf
+        cost += _APART * (shared == 0) * (distance / _reach(before.area[source], after.area[target])) ** 2
         if self._options.max_distance is not None:
-            near = np.linalg.norm(after.centre[target] - centre[source], axis=1) <= self._options.max_distance
-            source, target, cost, second = (values[near] for values in (source, target, cost, second))
+            keep = distance <= self._options.max_distance
+            source, target, cost, second = (values[keep] for values in (source, target, cost, second))
         source, target = first + source, self._starts[t] + target
         if self._options.class_rule == "soft":
             cost = cost + _CLASS * (self._found.label[source] != self._found.label[target])
@@ -106,3 +120,35 @@ class Overlap:
             while len(self._flows) > self.reach:
                 self._flows.popitem(last=False)
         return self._flows[t]
+
+
+def _reach(area: Array, other: Array) -> Array:
+    """How far apart the centres of two objects may be that do not meet."""
+    reach: Array = _REACH * (np.sqrt(area / np.pi) + np.sqrt(other / np.pi))
+    return reach
+
+
+def _beside(
+    before: Shapes, after: Shapes, centre: Array, wanted: Array, source: Array, target: Array
+) -> tuple[Array, Array]:
+    """(source, target) of those that are near each other beside the pairs that meet.
+
+    Parameters
+    ----------
+    centre : (K, 2) float64
+        Where the earlier objects are now.
+    wanted : (n,) int
+        The earlier objects that count.
+    source, target : (E,) int
+        Pairs that meet.
+    """
+    early, late = wanted[before.area[wanted] > 0], np.flatnonzero(after.area)
+    if not len(early) or not len(late):
+        return early[:0], late[:0]
+    farthest = float(_reach(before.area[early].max(), after.area[late].max()))
+    pairs = np.stack(near(early, centre[early], late, after.centre[late], farthest))
+    distance = np.linalg.norm(after.centre[pairs[1]] - centre[pairs[0]], axis=1)
+    count = len(after.area)
+    apart = ~np.isin(pairs[0] * count + pairs[1], source * count + target)
+    one, other = pairs[:, apart & (distance <= _reach(before.area[pairs[0]], after.area[pairs[1]]))]
+    return one, other

@@ -9,6 +9,8 @@ from scipy.spatial import cKDTree
 
 Array = npt.NDArray[Any]
 
+_SMALL = 2
+"""Pixels: shifts up to there are hardly any."""
 _SIDE = 512
 """Cells along the longest side of the grid that points are put on for cross-correlation."""
 _ENOUGH = 0.6
@@ -80,18 +82,23 @@ def correlation_shift(before: Array, after: Array, cell: float) -> Array:
         grid = np.zeros(shape, np.float32)
         np.add.at(grid, tuple(((points - low) / cell).astype(np.int64).T), 1)
         grids.append(ndimage.gaussian_filter(grid, 1.0, mode="constant") if min(shape) > 1 else grid)
-    return cell * image_shift(*grids)
+    return cell * image_shifts(*grids)[-1]
 
 
-def image_shift(before: Array, after: Array) -> Array:
-    """(2,) float64: how far the second image is moved against the first, in whole pixels, by FFT cross-correlation.
+def image_shifts(before: Array, after: Array) -> list[Array]:
+    """How far the second image may be moved against the first (y, x), in whole pixels, by FFT cross-correlation.
 
-    Shifts up to the whole size are told apart (both are padded with zeros); a picture without light gives 0.
+    The shift that fits best of those up to `_SMALL` pixels, and the one that fits best of all if it is another. Shifts
+    up to the whole size are told apart (both images are padded with zeros).
     """
     shape = [fft.next_fast_len(2 * n - 1, real=True) for n in before.shape]
     product = fft.rfft2(after, shape) * np.conj(fft.rfft2(before, shape))
     correlation = fft.irfft2(product, shape)
-    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
-    if correlation[peak] <= 0:
-        return np.zeros(2)
-    return np.array([at - n if at > n // 2 else at for at, n in zip(peak, shape, strict=True)], np.float64)
+    reach = [min(_SMALL, n // 2) for n in shape]
+    small = correlation[np.ix_(*(np.arange(-n, n + 1) for n in reach))]
+    best = np.array(np.unravel_index(int(small.argmax()), small.shape)) - reach if small.max() > 0 else np.zeros(2)
+    shifts: list[Array] = [best.astype(np.float64)]
+    if correlation.max() > max(float(small.max()), 0.0):
+        peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
+        shifts.append(np.array([at - n if at > n // 2 else at for at, n in zip(peak, shape, strict=True)], np.float64))
+    return shifts

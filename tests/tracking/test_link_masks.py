@@ -20,7 +20,7 @@ from mia_tui.tracking.flow import flow
 from mia_tui.tracking.link import extend, link, link_and_learn, relink
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
-from mia_tui.tracking.registration import image_shift
+from mia_tui.tracking.registration import image_shifts
 from mia_tui.tracking.shapes import Shapes
 from mia_tui.tracking.tracks import check, tracks_of
 
@@ -93,12 +93,14 @@ def test_a_jump_of_the_stage_and_a_growing_turning_colony() -> None:
     assert np.abs(moved - there).max() < 2
 
 
-def test_image_shift_is_that_of_the_rolled_picture() -> None:
+def test_image_shifts_are_that_of_the_rolled_picture() -> None:
     picture = np.zeros((40, 51))
     picture[10:20, 15:22] = np.random.default_rng(0).random((10, 7))
-    for shift in ((0, 0), (12, -9), (-7, 25)):
-        assert image_shift(picture, np.roll(picture, shift, (0, 1))).tolist() == list(shift)
-    assert image_shift(picture, np.zeros_like(picture)).tolist() == [0, 0]
+    for shift in ((0, 0), (2, -1), (12, -9), (-7, 25)):
+        found = image_shifts(picture, np.roll(picture, shift, (0, 1)))
+        assert found[-1].tolist() == list(shift)
+        assert np.abs(found[0]).max() <= 2
+    assert [shift.tolist() for shift in image_shifts(picture, np.zeros_like(picture))] == [[0, 0]]
 
 
 def blob(y: int, x: int, half: int = 6) -> tuple[slice, slice]:
@@ -129,6 +131,16 @@ def test_two_daughters_a_gap_and_a_newcomer() -> None:
     alone = link(found, LinkOptions(divisions=False, max_gap=0), masks=masks.__getitem__)
     assert np.bincount(alone[:, 0]).max() == 1
     assert (found.frame[alone[:, 1]] - found.frame[alone[:, 0]] == 1).all()
+
+
+def test_an_object_that_jumps_beside_itself_is_linked_and_far_ones_are_not() -> None:
+    still = {i: (10 + 15 * (i % 3), 8 + 60 * (i // 3)) for i in range(6)}
+    masks = blobs({9: (68, 20, 5)} | still, {9: (68, 34, 5)} | still, {9: (68, 72, 5)} | still)
+    found = found_in(masks)
+    links = found.frame[[row for row, _ in link(found, masks=masks.__getitem__).tolist() if found.object[row] == 9]]
+    assert links.tolist() == [0]
+    near = link(found, LinkOptions(max_distance=10), masks=masks.__getitem__)
+    assert 9 not in found.object[near[:, 0]]
 
 
 def test_empty_frames_and_one_object() -> None:
