@@ -61,13 +61,10 @@ class TrackBook:
     @classmethod
     def of(cls, detections: Detections, tracks: Tracks) -> "TrackBook":
         """A book of the detections of a sequence and the tracks that were found among them."""
-        book = cls(detections, np.zeros(len(detections), np.int64))
         held = tracks.object > 0
-        for number, frame, plane, item in zip(
-            *(getattr(tracks, name)[held].tolist() for name in ("track", "frame", "plane", "object")), strict=True
-        ):
-            book.track[book.row((frame, plane, item))] = number
-        book._rows = book._members()
+        track = np.zeros(len(detections), np.int64)
+        track[_rows_of(detections, tracks, held)] = tracks.track[held]
+        book = cls(detections, track)
         for number, frame, position in zip(
             tracks.track[~held].tolist(), tracks.frame[~held].tolist(), tracks.position[~held].tolist(), strict=True
         ):
@@ -237,6 +234,27 @@ class TrackBook:
         if after:
             self._rows[after] = np.sort(np.concatenate([self.rows(after), rows]))
             self.next_number = max(self.next_number, after + 1)
+
+
+def _rows_of(detections: Detections, tracks: Tracks, held: Array) -> Array:
+    """The rows of the detections that these rows of tracks are about.
+
+    Raises
+    ------
+    LookupError
+        When an object of the tracks is none of the detections.
+    """
+    names = ("frame", "plane", "object")
+    ours = [getattr(detections, name).astype(np.int64) for name in names]
+    theirs = [getattr(tracks, name)[held].astype(np.int64) for name in names]
+    sizes = [max(int(a.max(initial=0)), int(b.max(initial=0))) + 1 for a, b in zip(ours, theirs, strict=True)]
+    known, wanted = ((frame * sizes[1] + plane) * sizes[2] + number for frame, plane, number in (ours, theirs))
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known[order], wanted), max(len(known) - 1, 0))
+    rows: Array = order[place] if len(known) else place
+    if len(wanted) and (not len(known) or (known[rows] != wanted).any()):
+        raise LookupError("an object of the tracks is not there")
+    return rows
 
 
 def _put(table: dict[Any, Any], key: Any, value: Any) -> None:

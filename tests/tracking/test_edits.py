@@ -62,7 +62,7 @@ def test_what_a_new_owner_missed_is_filled() -> None:
     book = lanes()
     do(book, edits.delete, 1, 2)
     do(book, edits.reassign, book.row((4, 0, 2)), 1)
-    assert book.filled == {1: {2: (10 + 10 / 3, 2.0), 3: (10 + 20 / 3, 3.0)}}
+    assert book.filled == {1: {2: pytest.approx((10 + 10 / 3, 2.0)), 3: pytest.approx((10 + 20 / 3, 3.0))}}
     assert book.frames(1) == [0, 1, 2, 3, 4, 5]
 
 
