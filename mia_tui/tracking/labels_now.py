@@ -1,14 +1,18 @@
 """Tracks whose labels were edited meanwhile: new objects are in no track, and objects that are gone are marked so."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from mia_tui.errors import MiaError
 from mia_tui.project import Project
 from mia_tui.tracking.book import TrackBook
 from mia_tui.tracking.detections import Array, Detections
 from mia_tui.tracking.sequence import Sequence, read_detections
 
+FAR = 3.0
+"""Pixels beyond its radius: what lies further away from where an object was is another one."""
 _SHAPE = ("position", "label", "score", "area")
 _NAME = ("frame", "plane", "object")
 
@@ -20,6 +24,12 @@ def with_labels(book: TrackBook, project: Project, sequence: Sequence, source: s
     ----------
     changed : set of str
         The planes whose files changed: `3/0` is frame index 3, z plane 0.
+
+    Raises
+    ------
+    MiaError
+        When the objects of a plane are not those that were tracked, but others with the same ids: predicted anew, or
+        imported over the old ones.
     """
     places = {(int(frame), int(z)) for frame, _, z in (key.partition("/") for key in changed)}
     now = read_detections(project, sequence, source, places)
@@ -29,6 +39,7 @@ def with_labels(book: TrackBook, project: Project, sequence: Sequence, source: s
     theirs = {name: getattr(now, name) for name in (*_NAME, *_SHAPE)} | {"label": label_of[now.label]}
     ours: dict[str, Array] = {name: getattr(found, name).copy() for name in (*_NAME, *_SHAPE)}
     there = {name: row for row, name in enumerate(_names(now))}
+    _check_same(found, now, there, sequence, source)
     gone = book.gone.copy()
     for row, name in enumerate(_names(found)):
         if name[:2] not in places:
@@ -52,6 +63,26 @@ def with_labels(book: TrackBook, project: Project, sequence: Sequence, source: s
     grown.filled, grown.mothers, grown.merged = book.filled, book.mothers, book.merged
     grown.next_number = book.next_number
     return grown
+
+
+def _check_same(
+    found: Detections, now: Detections, there: dict[tuple[int, int, int], int], sequence: Sequence, source: str
+) -> None:
+    """An object is another one when it lies elsewhere; a person moves single labels, nobody moves predictions."""
+    moved, seen = Counter[int](), Counter[int]()
+    for row, name in enumerate(_names(found)):
+        other = there.get(name)
+        if other is not None:
+            far = np.linalg.norm(now.position[other] - found.position[row])
+            moved[name[0]] += bool(far > FAR + np.sqrt(found.area[row] / np.pi))
+            seen[name[0]] += 1
+    share, single = (0.0, 0) if source != "labels" else (0.2, 2)
+    for frame, count in moved.items():
+        if count > max(single, share * seen[frame]):
+            raise MiaError(
+                f"{count} objects on frame {frame + 1} of {sequence.name} are not those that were tracked: {source} were "
+                "made anew since. Link again: mia-tui track --replace (corrections are kept in a file, for the old ones)."
+            )
 
 
 def _names(found: Detections) -> list[tuple[int, int, int]]:

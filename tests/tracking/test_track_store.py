@@ -175,6 +175,25 @@ def test_objects_that_came_or_went_since_are_found(project: Project, sequence: S
         assert store.book.frames(9) == [1]
 
 
+def test_other_objects_with_the_same_ids_are_not_taken_for_those_that_were_tracked(tmp_path: Path) -> None:
+    project = make(tmp_path, ["t0.png", "t1.png"])
+
+    def predict(shift: int) -> None:
+        for name in ("t0.png", "t1.png"):
+            items = [LabelObject(k, shapely.box(5, 10 * k + shift - 3, 11, 10 * k + shift + 3), "cell") for k in (1, 2)]
+            write_frame(project.prediction_path("net", name, "image"), FrameLabels.of(50, 40, items))
+
+    predict(0)
+    sequence, source = find_sequence(project, "@frames"), "predictions:net"
+    found = read_detections(project, sequence, source)
+    create(project, sequence, source, found, tracks_of(found, [(0, 2), (1, 3)]), LINK)
+    predict(0)
+    assert len(read_tracks(project, sequence, source).spans()) == 2
+    predict(10)
+    with pytest.raises(MiaError, match="2 objects on frame 1 .* made anew"):
+        read_tracks(project, sequence, source)
+
+
 def test_linking_again_does_not_overwrite_corrections(project: Project, sequence: Sequence) -> None:
     track(project, sequence)
     with TrackStore(project, sequence, "labels") as store:
