@@ -80,8 +80,8 @@ def _check_same(
     for frame, count in moved.items():
         if count > max(single, share * seen[frame]):
             raise MiaError(
-                f"{count} objects on frame {frame + 1} of {sequence.name} are not those that were tracked: {source} were "
-                "made anew since. Link again: mia-tui track --replace (corrections are kept in a file, for the old ones)."
+                f"{count} objects on frame {frame + 1} of {sequence.name} are not those that were tracked: {source} "
+                "were made anew since. Link again: mia-tui track --replace (corrections are kept in a file)."
             )
 
 

@@ -190,7 +190,7 @@ def test_other_objects_with_the_same_ids_are_not_taken_for_those_that_were_track
     predict(0)
     assert len(read_tracks(project, sequence, source).spans()) == 2
     predict(10)
-    with pytest.raises(MiaError, match="2 objects on frame 1 .* made anew"):
+    with pytest.raises(MiaError, match=r"2 objects on frame 1 .* made anew"):
         read_tracks(project, sequence, source)
 
 
