@@ -15,6 +15,7 @@ import pytest
 HEAVY = ("torch", "torchvision", "timm", "albumentations", "segmentation_models_pytorch")
 UI_SIDE = (
     "mia_tui.app",
+    "mia_tui.cli",
     "mia_tui.commands",
     "mia_tui.screens",
     "mia_tui.widgets",
