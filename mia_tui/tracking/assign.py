@@ -42,7 +42,7 @@ def assign(rows: Array, columns: Array, cost: Array, limit: float | None) -> Arr
     able, row, column = able[~alone], row[~alone], column[~alone]
     if not able.size:
         return chosen
-    part = components(row, column)
+    part = components(row, column) if able.size > BLOCK else np.zeros(able.size, np.int64)
     order = np.argsort(part, kind="stable")
     able, row, column, part = able[order], row[order], column[order], part[order]
     ends = np.append(np.flatnonzero(np.diff(part)), len(part) - 1) + 1

@@ -13,6 +13,8 @@ _SMALL = 2
 """Pixels: shifts up to there are hardly any."""
 _SIDE = 512
 """Cells along the longest side of the grid that points are put on for cross-correlation."""
+_POINTS = 400
+"""Points that are enough to tell how all of them moved."""
 _ENOUGH = 0.6
 """Share of points that find a partner within the expected step where no jump needs to be looked for."""
 _BETTER = 1.25
@@ -51,17 +53,17 @@ def points_shift(before: Array, after: Array, expected: Array, radius: float) ->
 def _refine(before: Array, after: Array, shift: Array, radius: float) -> tuple[Array, float]:
     """The shift corrected by the median of mutual nearest neighbours, and the share of points that have one near."""
     moved = before + shift
-    back = cKDTree(moved)
-    distance, partner = cKDTree(after).query(moved)
-    own = back.query(after)[1][partner] == np.arange(len(before))
-    own &= distance <= 2 * radius
+    some = np.arange(0, len(moved), 1 + len(moved) // _POINTS)
+    distance, partner = cKDTree(after).query(moved[some], distance_upper_bound=2 * radius)
+    some, partner = some[np.isfinite(distance)], partner[np.isfinite(distance)]
+    own = cKDTree(moved).query(after[partner])[1] == some
     if not own.any():
         return shift, 0.0
-    apart = after[partner[own]] - moved[own]
+    apart = after[partner[own]] - moved[some[own]]
     middle = np.median(apart, axis=0)
-    near = np.linalg.norm(apart - middle, axis=1) <= radius
+    near = np.count_nonzero(np.linalg.norm(apart - middle, axis=1) <= radius) * (1 + len(moved) // _POINTS)
     correction = middle * (len(apart) / (len(apart) + _PRIOR))
-    return shift + correction, float(near.sum()) / min(len(before), len(after))
+    return shift + correction, near / min(len(before), len(after))
 
 
 def correlation_shift(before: Array, after: Array, cell: float) -> Array:

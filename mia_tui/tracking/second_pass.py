@@ -24,9 +24,9 @@ Array = npt.NDArray[Any]
 
 _FIELD = 4.0
 """Gates that the field of view is wide at least."""
-_SAMPLE = 200_000
+_SAMPLE = 50_000
 """Objects that are enough to learn how far things move."""
-_STARTS = 20_000
+_STARTS = 10_000
 """Starts that are enough to learn the rates."""
 
 

@@ -58,7 +58,7 @@ def truth_of(found: Detections, tracks: list[Track]) -> Array:
 
 @pytest.fixture(scope="module")
 def colony() -> Any:
-    return simulate(20, 256, 256, seed=4, density="touching", cycle=14)
+    return simulate(16, 224, 224, seed=4, density="touching", cycle=12)
 
 
 @pytest.mark.parametrize("deleted", [0.0, 0.05])
@@ -172,7 +172,7 @@ def test_decisions_on_objects_with_shapes(colony: Any) -> None:
     found = found_in(colony.masks)
     masks = colony.masks.__getitem__
     edges, motion = link_and_learn(found, masks=masks)
-    assert np.array_equal(relink(found, edges, motion, [200, 201], masks=masks), edges)
+    assert np.array_equal(relink(found, edges, motion, [100, 101], masks=masks), edges)
     mothers = np.flatnonzero(np.bincount(edges[:, 0], minlength=len(found)) == 2)
     first, second = edges[edges[:, 0] == mothers[2]]
     pins = Pins(must=first[None], cannot=second[None])
@@ -187,7 +187,7 @@ def test_decisions_on_objects_with_shapes(colony: Any) -> None:
 
 def test_frames_with_masks_are_added_as_if_they_had_been_there(colony: Any) -> None:
     found, masks = found_in(colony.masks), colony.masks.__getitem__
-    old = found_in(colony.masks[:15])
+    old = found_in(colony.masks[:12])
     edges, motion = link_and_learn(old, masks=masks)
     edges, _ = extend(found, edges, motion, masks=masks)
     assert np.array_equal(edges, link(found, masks=masks))

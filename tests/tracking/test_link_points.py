@@ -222,3 +222,9 @@ def test_settings_out_of_range_are_named(setting: dict) -> None:
 def test_points_have_no_masks() -> None:
     with pytest.raises(MiaError, match="label images"):
         link(Detections.of([0, 1], np.zeros((2, 2))), LinkOptions(method="masks"))
+
+
+def test_progress_is_told_for_each_frame() -> None:
+    told: list[tuple[int, int]] = []
+    link(detections_of(simulate_points(5, 10, seed=1)), progress=lambda done, of: told.append((done, of)))
+    assert told == [(2, 5), (3, 5), (4, 5), (5, 5)]
