@@ -10,8 +10,8 @@ import numpy as np
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
 from mia_tui.tracking.book import Name
-from mia_tui.tracking.detections import Detections
-from mia_tui.tracking.link import fill_gaps, link_and_learn
+from mia_tui.tracking.detections import Array, Detections
+from mia_tui.tracking.link import fill_gaps, left_out, link_and_learn
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
 from mia_tui.tracking.sequence import Sequence, find_sequence, find_sequences, masks_to_link, read_detections
@@ -96,6 +96,7 @@ def track_sequence(
     masks = masks_to_link(project, sequence, source, left)
     pins = _pins(left, [*links, *(pin for pin in decisions if not pin[2])])
     edges, motion = link_and_learn(left, options, masks, pins, progress)
+    left, edges = _without_left_out(left, edges, options)
     tracks = fill_gaps(tracks_of(left, edges))
     link = Link(asdict(options), motion.as_json())
     path = create(project, sequence, source, found, tracks, link, replace=replace or keep, pins=decisions)
@@ -120,9 +121,17 @@ def _without(found: Detections, names: set[Name]) -> Detections:
     if not names:
         return found
     each = zip(found.frame.tolist(), found.plane.tolist(), found.object.tolist(), strict=True)
-    kept = np.array([name not in names for name in each], bool)
-    columns = {name: getattr(found, name)[kept] for name in COLUMNS}
-    return dataclasses.replace(found, **columns)
+    return _those(found, np.array([name not in names for name in each], bool))
+
+
+def _those(found: Detections, kept: Array) -> Detections:
+    return dataclasses.replace(found, **{name: getattr(found, name)[kept] for name in COLUMNS})
+
+
+def _without_left_out(found: Detections, edges: Array, options: LinkOptions) -> tuple[Detections, Array]:
+    """Detections and links without those of low score that go on with no track: they are in none."""
+    out = left_out(found, edges, options)
+    return (_those(found, ~out), (np.cumsum(~out) - 1)[edges]) if out.any() else (found, edges)
 
 
 def _pins(found: Detections, decisions: list[Pin]) -> Pins:

@@ -153,3 +153,16 @@ def test_new_frames_are_linked_and_corrections_of_the_old_ones_stay(tmp_path: Pa
     again = CliRunner().invoke(app, ["track", str(project.folder), "--extend"])
     assert again.exit_code == 1
     assert "no frames were added" in str(again.exception or again.output)
+
+
+def test_low_scores_go_on_with_tracks_and_start_none(tmp_path: Path) -> None:
+    project = movie(tmp_path, [{} for _ in range(5)])
+    for t in range(5):
+        boxes = [(1, 30.0, 0.9 if t != 2 else 0.2), (2, 80.0, 0.2)]
+        items = [LabelObject(n, shapely.box(57, y - 3, 63, y + 3), "cell", "predicted", score) for n, y, score in boxes]
+        write_frame(project.prediction_path("net", LAPSE, f"t{t:04d}z0000"), FrameLabels.of(*SIZE, items))
+    sequence, source = find_sequence(project, LAPSE), "predictions:net"
+    track_sequence(project, sequence, source, LinkOptions(low_score=0.5))
+    with TrackStore(project, sequence, source) as store:
+        assert store.book.track[store.book.detections.object == 1].tolist() == [1] * 5
+        assert store.book.track[store.book.detections.object == 2].tolist() == [0] * 5
