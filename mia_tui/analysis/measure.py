@@ -140,9 +140,13 @@ def measure_project(project: Project, source: str, images: Sequence[str] | None 
         if without:
             raise MiaError(f"project {project.name} has nothing in {source} for {', '.join(without)}")
         frames = [pair for pair in frames if pair[0] in images]
-    tracks = track_numbers(project, source)
     tables: list[pa.Table] = []
     problems: list[str] = []
+    try:
+        tracks = track_numbers(project, source)
+    except MiaError as error:
+        tracks = {}
+        problems.append(f"the tracks are left out: {error}")
     measured: dict[str, int] = {}
     channels: dict[str, list[str]] = {}
     for key, pairs in groupby(frames, key=lambda pair: pair[0]):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -53,6 +54,8 @@ class Sequence:
         Its frames are certain to follow each other: a stack, or files that differ by a number only.
     notes : tuple of str
         What a person should know, such as frames that are missing.
+    problem : str
+        Why it cannot be used as it is; empty when it can.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Sequence:
     frame_interval: float | None = None
     series: bool = True
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     def frame_name(self, moment: Moment, z: int) -> str:
         """The name of the label file of a plane."""
@@ -81,7 +85,7 @@ def find_sequences(project: Project) -> list[Sequence]:
     Raises
     ------
     MiaError
-        For an image that cannot be read, and for two files of a folder with the same number.
+        For an image that cannot be read.
     """
     found: list[Sequence] = []
     folders: dict[str, list[ImageRef]] = {}
@@ -107,12 +111,14 @@ def find_sequence(project: Project, name: str) -> Sequence:
     Raises
     ------
     MiaError
-        When there is none, naming those that are there.
+        When there is none, naming those that are there, and when it cannot be used: two files with one number.
     """
     listed = find_sequences(project)
     wanted = {name, f"{name.rstrip('/')}/{FOLDER}".removeprefix("./").lstrip("/")}
     for sequence in listed:
         if sequence.name in wanted:
+            if sequence.problem:
+                raise MiaError(sequence.problem)
             return sequence
     there = (
         ", ".join(sequence.name for sequence in listed) or "none: it needs a stack, or a folder of images of one size"
@@ -133,20 +139,19 @@ def _folder(folder: str, images: list[tuple[ImageRef, ImageInfo]]) -> Sequence:
     numbers = _numbers([PurePosixPath(key).name for key in keys])
     moments: list[Moment | None] = [Moment(key, 0) for key in keys]
     notes: tuple[str, ...] = ()
+    problem = ""
     if numbers is not None:
-        for (one, first), (other, second) in zip(
-            zip(keys, numbers, strict=True), zip(keys[1:], numbers[1:], strict=True), strict=False
-        ):
-            if first == second:
-                raise MiaError(
-                    f"{one} and {other} have the same number: two frames at one time. Move one of them away."
-                )
-        moments, notes = _with_holes(keys, numbers)
+        twice = next((i for i, (one, other) in enumerate(pairwise(numbers)) if one == other), None)
+        if twice is not None:
+            pair = f"{keys[twice]} and {keys[twice + 1]}"
+            problem = f"{pair} have the same number: two frames at one time. Move one of them away."
+        else:
+            moments, notes = _with_holes(keys, numbers)
     info = images[0][1]
     name = f"{folder}/{FOLDER}".removeprefix("./")
     return Sequence(
         name, tuple(moments), info.sizes[2], info.sizes[3], info.sizes[4], info.sizes[2] == 1,
-        info.pixel_size, info.z_step, info.frame_interval, numbers is not None, notes,
+        info.pixel_size, info.z_step, info.frame_interval, numbers is not None, notes, problem,
     )  # fmt: skip
 
 

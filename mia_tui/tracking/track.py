@@ -45,6 +45,9 @@ def sequences_to_track(project: Project, source: str, names: list[str]) -> list[
         return [find_sequence(project, name) for name in names]
     listed = find_sequences(project)
     with_files = [s for s in listed if any(moment and (folder / moment.key).is_dir() for moment in s.moments)]
+    for sequence in with_files:
+        if sequence.problem:
+            raise MiaError(sequence.problem)
     certain = [sequence for sequence in with_files if sequence.series]
     if certain:
         return certain

@@ -24,3 +24,12 @@ def test_measurements_and_geojson_have_the_corrected_numbers(tmp_path: Path) -> 
     export_geojson(project, tmp_path / "out")
     written = json.loads((tmp_path / "out" / f"{LAPSE}.geojson").read_text())
     assert [feature["properties"].get("track") for feature in written["features"]] == [1, 2, 40, 2, 40, None]
+
+
+def test_tracks_that_cannot_be_read_are_named_and_the_rest_is_measured(tmp_path: Path) -> None:
+    project = movie(tmp_path, [{k: (30.0 * k, 60.0) for k in (1, 2)} for _ in range(3)])
+    linked(project, {})
+    (project.folder / "tracks" / "labels" / f"{LAPSE}.csv").write_text("nonsense")
+    found = measure_project(project, "labels")
+    assert found.table.num_rows == 6
+    assert "the tracks are left out" in found.problems[0]

@@ -16,6 +16,7 @@ from mia_tui.project import Project
 from mia_tui.tracking import edits
 from mia_tui.tracking.sequence import Sequence, find_sequence, find_sequences, read_detections
 from mia_tui.tracking.store import Link, TrackStore, create, read_tracks, tracks_path
+from mia_tui.tracking.track import sequences_to_track
 from mia_tui.tracking.tracks import tracks_of
 
 LINK = Link({"method": "points"}, {})
@@ -270,7 +271,10 @@ def test_frames_are_in_the_order_of_their_numbers_and_missing_ones_stay_empty(tm
 def test_two_files_with_one_number_are_an_error_that_names_them(tmp_path: Path) -> None:
     project = make(tmp_path, ["t1.png", "t01.png", "t2.png"])
     with pytest.raises(MiaError, match=r"t0?1.png and t0?1.png have the same number"):
-        find_sequences(project)
+        find_sequence(project, "@frames")
+    with pytest.raises(MiaError, match="have the same number"):
+        sequences_to_track(project, "labels", [])
+    assert len(find_sequences(project)) == 1
 
 
 def test_numbers_in_steps_are_no_holes(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def _in_hand(desk: "TrackDesk") -> str:
 
 def choice_text(desk: "TrackDesk") -> Content:
     """What the digits choose: the fixes of the problem, or candidates."""
+    if desk.mode is not None:
+        return Content("")
     if desk.problem is not None:
         parts: list[Any] = [("! ", "bold $warning"), (desk.problem.text, "$warning")]
         for digit, fix in enumerate(desk.fixes, 1):
