@@ -27,6 +27,9 @@ def track(
     classes: Annotated[
         str, typer.Option(help="Another class costs (soft), is never linked (hard), or does not count (ignore).")
     ] = "soft",
+    z_ratio: Annotated[
+        float | None, typer.Option(help="Distance of two z planes in pixels; from the images by default.")
+    ] = None,
     low_score: Annotated[float, typer.Option(help="Objects below this score only extend or bridge tracks.")] = 0.0,
     replace: Annotated[bool, typer.Option("--replace", help="Put corrections that are there aside.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Link around the corrections that are there.")] = False,
@@ -41,7 +44,7 @@ def track(
 
     options = LinkOptions(
         method=method, max_distance=max_distance, max_gap=max_gap, divisions=divisions, merges=merges,  # type: ignore[arg-type]
-        class_rule=classes, low_score=low_score,  # type: ignore[arg-type]
+        class_rule=classes, low_score=low_score, z_ratio=1.0 if z_ratio is None else z_ratio,  # type: ignore[arg-type]
     )  # fmt: skip
     opened, rows = load_project(project), []
     for found in command.track_sequences(

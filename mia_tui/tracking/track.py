@@ -87,7 +87,16 @@ def track_sequence(
     MiaError
         When there are corrections and neither is given, and where something cannot be read or written.
     """
+    if project.task == "classification":
+        raise MiaError(f"project {project.name} gives whole images a class: there are no objects to track.")
     found = read_detections(project, sequence, source)
+    if sequence.planes > 1:
+        if (found.area > 0).any():
+            raise MiaError(
+                f"{sequence.name} has outlines on {sequence.planes} z planes: an object would be one on each of "
+                "them. Points of z-stacks can be tracked; or project the stack along z first."
+            )
+        options = _with_depth(options, sequence)
     decisions: list[Pin] = []
     links: list[Pin] = []
     path = tracks_path(project, sequence.name, source)
@@ -104,6 +113,13 @@ def track_sequence(
     link = Link(asdict(options), motion.as_json())
     path = create(project, sequence, source, found, tracks, link, replace=replace or keep, pins=decisions)
     return Tracked(path, tracks, len(links) + sum(not together for *_, together in decisions))
+
+
+def _with_depth(options: LinkOptions, sequence: Sequence) -> LinkOptions:
+    """With the distance of two planes in pixels, where the images say it and nobody else has."""
+    if options.z_ratio != 1 or sequence.z_step is None or sequence.pixel_size is None:
+        return options
+    return dataclasses.replace(options, z_ratio=sequence.z_step / sequence.pixel_size[1])
 
 
 def extend_tracks(project: Project, sequence: Sequence, source: str) -> Tracked:

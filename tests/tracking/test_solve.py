@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from movies import LAPSE, SIZE, movie, squares
@@ -166,3 +167,26 @@ def test_low_scores_go_on_with_tracks_and_start_none(tmp_path: Path) -> None:
     with TrackStore(project, sequence, source) as store:
         assert store.book.track[store.book.detections.object == 1].tolist() == [1] * 5
         assert store.book.track[store.book.detections.object == 2].tolist() == [0] * 5
+
+
+def test_points_of_stacks_are_tracked_in_depth_and_outlines_of_stacks_are_refused(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    metadata = {"axes": "TZYX", "spacing": 2.0, "unit": "um"}
+    stack = np.zeros((4, 3, 60, 60), np.uint8)
+    tifffile.imwrite(images / "s.tif", stack, imagej=True, metadata=metadata, resolution=(2.0, 2.0))
+    project = Project.create(tmp_path / "project", images=images, task="detection", classes=["spot"])
+    for t in range(4):  # two points over each other, which change places in y only
+        for z, y in ((0, 20.0 + t), (2, 26.0 - t)):
+            items = [LabelObject(1, shapely.Point(30, y), "spot")]
+            write_frame(project.labels_path("s.tif", f"t{t:04d}z{z:04d}"), FrameLabels.of(60, 60, items))
+    sequence = find_sequence(project, "s.tif")
+    track_sequence(project, sequence, "labels", LinkOptions())
+    tracks = read_tracks(project, sequence, "labels")
+    assert [set(tracks.plane[tracks.track == n].tolist()) for n in (1, 2)] == [{0}, {2}]
+    with TrackStore(project, sequence, "labels") as store:
+        assert store.link.options["z_ratio"] == 4.0
+    box = [LabelObject(1, shapely.box(10, 10, 20, 20), "spot")]
+    write_frame(project.labels_path("s.tif", "t0000z0000"), FrameLabels.of(60, 60, box))
+    with pytest.raises(MiaError, match="outlines on 3 z planes"):
+        track_sequence(project, sequence, "labels", LinkOptions(), replace=True)
