@@ -95,7 +95,7 @@ def marks_of(desk: "TrackDesk", frame: int, view: "View | None", *, numbers: boo
     """Numbers of tracks, the digits of candidates, the letters of hints, a sign at the problem looked at."""
     book = desk.book
     marks: list[Mark] = []
-    rows = [int(r) for r in desk.here()] if frame == desk.frame else []
+    rows = desk.here().tolist() if frame == desk.frame else []
     choosing = frame == desk.frame and isinstance(desk.mode, Choosing)  # letters stand where the numbers do
     seen = [r for r in rows if view is None or view.holds(*view.to_cell(*desk.at(r)))]
     for row in seen:

@@ -285,7 +285,7 @@ def fill(desk: "TrackDesk") -> None:
     if book.row_at(own, desk.frame) is not None:
         raise MiaError(f"Track {own} has an object on this frame: step to the gap.")
     place = desk.place
-    loose = [r for r in desk.nearest(desk.here(), place) if not book.track[r]] if place else []
+    loose = [r for r in desk.nearest(desk.here(planes=True), place) if not book.track[r]] if place else []
     reach = desk.problems.scales.reach
     near = [r for r in loose if place and max(abs(a - b) for a, b in zip(desk.at(r), place, strict=True)) <= reach]
     desk.edit(edits.fill, own, desk.frame, *near[:1])

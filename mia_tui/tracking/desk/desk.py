@@ -223,10 +223,11 @@ class TrackDesk:
         y, x = self.book.detections.position[row, -2:].tolist()
         return y, x
 
-    def here(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The rows of this frame whose objects are there."""
+    def here(self, *, planes: bool = False) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The rows of this frame whose objects are there: on the plane that is shown, or on all `planes`."""
         rows = self.book.at(self.frame)
-        return rows[~self.book.gone[rows]]
+        shown = self.book.detections.plane[rows] == self.plane
+        return rows[~self.book.gone[rows] & (shown | planes)]
 
     def look_at(self, problem: Problem) -> None:
         """Go to a problem and take its track in hand; the digits choose a fix now."""
@@ -258,7 +259,7 @@ class TrackDesk:
         if place is None:
             return []
         if row is None:
-            others = [r for r in self.nearest(self.here(), place) if self._is_near(self.at(r), place)]
+            others = [r for r in self.nearest(self.here(planes=True), place) if self._is_near(self.at(r), place)]
             return [Candidate(n, self.track, r, self.at(r)) for n, r in enumerate(others[:CANDIDATES], 1)]
         return self._tracks_before(row, place)
 
