@@ -14,6 +14,7 @@ from mia_tui.tracking import edits
 from mia_tui.tracking.book import TrackBook
 from mia_tui.tracking.desk.modes import Choosing, Mode
 from mia_tui.tracking.desk.rows import ROWS, table
+from mia_tui.tracking.detections import Array
 from mia_tui.tracking.doubts import Problem
 from mia_tui.tracking.fixes import Fix, fixes
 from mia_tui.tracking.problems import ProblemList
@@ -223,11 +224,12 @@ class TrackDesk:
         y, x = self.book.detections.position[row, -2:].tolist()
         return y, x
 
-    def here(self, *, planes: bool = False) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def here(self, *, planes: bool = False) -> Array:
         """The rows of this frame whose objects are there: on the plane that is shown, or on all `planes`."""
         rows = self.book.at(self.frame)
         shown = self.book.detections.plane[rows] == self.plane
-        return rows[~self.book.gone[rows] & (shown | planes)]
+        there: Array = rows[~self.book.gone[rows] & (shown | planes)]
+        return there
 
     def look_at(self, problem: Problem) -> None:
         """Go to a problem and take its track in hand; the digits choose a fix now."""
@@ -245,7 +247,7 @@ class TrackDesk:
             raise MiaError("There is nothing in view to choose. Pan, zoom out (-) or press f.")
         self.mode = Choosing(text, hints, act)
 
-    def nearest(self, rows: np.ndarray[Any, Any], place: tuple[float, float]) -> list[int]:
+    def nearest(self, rows: Array, place: tuple[float, float]) -> list[int]:
         """Rows by their distance from a place (y, x)."""
         where = self.book.detections.position[rows, -2:]
         order = np.argsort(((where - np.array(place)) ** 2).sum(1), kind="stable")
