@@ -7,7 +7,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_ARGS ?=
+# two processes, a file of tests in one of them: what is set up once for a file is set up once
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .PHONY: demo test check bench setup setup-dev clean
 

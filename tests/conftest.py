@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Before anything reads it: tests run two at a time, and threads that wait for each other are many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory) -> None:
