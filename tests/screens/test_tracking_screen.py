@@ -147,5 +147,5 @@ async def test_a_damaged_file_is_named_and_nothing_is_changed(project) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "lapse.tif" in screen_text(app))
         await pilot.press("g", "k")
-        await until(pilot, lambda: "is no table of" in screen_text(app))
+        await until(pilot, lambda: "CSV parse error" in screen_text(app))
     assert path.read_text() == "nonsense"
