@@ -69,8 +69,9 @@ class Patches(torch.utils.data.Dataset[Item]):
         """The augmented patch as it is before the last step of normalisation, and what is on it."""
         rng = np.random.default_rng([self.config.seed, self.epoch, index])
         frame, top, left = self._place(rng)
-        drawn, annotation = self._cut(frame, top, left)
-        changed = self._augment(int(rng.integers(2**31)), drawn)
+        seed, size = int(rng.integers(2**31)), (self.size, self.size)
+        drawn, annotation, place = self._cut(frame, top, left, self._augment.margins(seed, size))
+        changed = self._augment(seed, drawn, place, size)
         classes = annotation.classes if changed.kept is None else annotation.classes[changed.kept]
         return changed, replace(
             annotation, labels=changed.labels, points=changed.points, known=changed.known, classes=classes
@@ -102,16 +103,25 @@ class Patches(torch.utils.data.Dataset[Item]):
     def _labelled(self, frame: TrainingFrame, top: int, left: int) -> int:
         """Labelled pixels, or points, in a patch."""
         annotation = frame.annotation
+        rows, columns = slice(top, top + self.size), slice(left, left + self.size)
         if annotation.labels is not None:
-            return int(np.count_nonzero(annotation.labels[top : top + self.size, left : left + self.size]))
+            return int(np.count_nonzero(annotation.labels[rows, columns]))
         assert annotation.points is not None
-        return int(_inside(annotation.points, top, left, self.size).sum())
+        return int(_inside(annotation.points, rows, columns).sum())
 
     # ---- what
 
-    def _cut(self, frame: TrainingFrame, top: int, left: int) -> tuple[Sample, Annotation]:
-        """The patch with its part of the annotation; images smaller than a patch are mirrored, unknown there."""
-        rows, columns = slice(top, top + self.size), slice(left, left + self.size)
+    def _cut(
+        self, frame: TrainingFrame, top: int, left: int, margins: tuple[int, int, int, int]
+    ) -> tuple[Sample, Annotation, tuple[int, int]]:
+        """The patch with its part of the annotation and what of the margins around it (above, below, left, right) the
+        frame has; and its first pixel in there. Images smaller than a patch are mirrored, unknown there."""
+        above, below, before, after = margins
+        rows, columns = (
+            slice(max(first - less, 0), first + self.size + more)
+            for first, less, more in ((top, above, below), (left, before, after))
+        )
+        place = top - rows.start, left - columns.start
         image = self.normalization.apply(np.asarray(frame.plane[:, rows, columns]), frame.limits).transpose(1, 2, 0)
         annotation = frame.annotation
         labels = points = None
@@ -120,14 +130,16 @@ class Patches(torch.utils.data.Dataset[Item]):
         if annotation.labels is not None:
             labels, classes = consecutive(annotation.labels[rows, columns], classes)
         if annotation.points is not None:
-            inside = _inside(annotation.points, top, left, self.size)
-            points, classes = annotation.points[inside] - np.array([top, left], np.float32), classes[inside]
-        missing = [(0, self.size - side) for side in image.shape[:2]]
+            inside = _inside(annotation.points, rows, columns)
+            points = annotation.points[inside] - np.array([rows.start, columns.start], np.float32)
+            classes = classes[inside]
+        missing = [(0, max(first + self.size - side, 0)) for first, side in zip(place, image.shape, strict=False)]
         if any(after for _, after in missing):
             known = np.pad(np.ones(image.shape[:2], bool) if known is None else known, missing)
             image = np.pad(image, [*missing, (0, 0)], mode="symmetric")
             labels = None if labels is None else np.pad(labels, missing)
-        return Sample(np.ascontiguousarray(image), labels, known, points, None), replace(annotation, classes=classes)
+        sample = Sample(np.ascontiguousarray(image), labels, known, points, None)
+        return sample, replace(annotation, classes=classes), place
 
 
 def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:  # type: ignore[type-arg]
@@ -140,9 +152,11 @@ def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tupl
     return renumbered, classes[there]
 
 
-def _inside(points: NDArray[np.float32], top: int, left: int, size: int) -> NDArray[np.bool_]:
-    moved = points - np.array([top, left], np.float32)
-    inside: NDArray[np.bool_] = np.asarray(((moved >= -0.5) & (moved < size - 0.5)).all(axis=1))
+def _inside(points: NDArray[np.float32], rows: slice, columns: slice) -> NDArray[np.bool_]:
+    low, high = (rows.start, columns.start), (rows.stop, columns.stop)
+    inside: NDArray[np.bool_] = np.asarray(
+        ((points >= np.array(low) - 0.5) & (points < np.array(high) - 0.5)).all(axis=1)
+    )
     return inside
 
 

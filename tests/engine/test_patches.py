@@ -72,6 +72,27 @@ def test_images_smaller_than_a_patch_are_mirrored_and_nothing_is_learnt_there(tm
     assert not (item["target"][:40, :40] == IGNORED).any()
 
 
+def test_patches_show_what_is_around_them_in_corners_that_a_turn_brings_in(tmp_path) -> None:
+    """Only a patch at the rim of its image has pixels that nobody knows."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image, masks = disks(3, size=320, count=60)
+    tifffile.imwrite(folder / "a.tif", image)
+    project = Project.create(tmp_path / "p", images=folder)
+    write_frame(project.labels_path("a.tif", "image"), labels_of(masks))
+    patches = patches_in(project, tiny_config(augment_rotate=180), 40)
+    known = []
+    for index in range(40):
+        rng = np.random.default_rng([0, 0, index])
+        _, top, left = patches._place(rng)
+        sides = np.array(patches._augment.margins(int(rng.integers(2**31)), (64, 64)))
+        inside = (sides <= [top, 320 - 64 - top, left, 320 - 64 - left]).all()
+        whole = bool((patches[index]["target"] != IGNORED).all())
+        assert whole or not inside
+        known.append(whole)
+    assert 10 < sum(known) < 40
+
+
 def test_annotated_area_masks_the_loss(tmp_path) -> None:
     project = make_project(tmp_path, images=1)
     frame = labels_of(disks(0)[1])
