@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mia_tui.engine.augment import geometry
 from mia_tui.engine.augment.pipeline import Augmenter
 from mia_tui.engine.augment.sample import Sample
 from mia_tui.engine.config import TrainConfig, strengths_of
@@ -24,9 +25,11 @@ Item = dict[str, torch.Tensor]
 class Patches(torch.utils.data.Dataset[Item]):
     """Random patches of frames (whole images in classification), augmented, with their targets.
 
-    Frames are drawn in proportion to their area and to their number of objects, half and half; a patch with too few
-    labels is drawn again up to `prefer_labelled` times (MIA's "prefer labelled parts"). A share `oversample` of the
-    patches is drawn around an object of a class that is chosen evenly among the classes.
+    Frames are drawn in proportion to their area and to their number of objects, half and half. Within a frame all
+    pixels are as likely to be the middle of a patch; one that would reach over the edge is moved to the edge, so that
+    the rim of a frame is learnt as well as the rest. A patch with too few labels is drawn again up to `prefer_labelled`
+    times (MIA's "prefer labelled parts"). A share `oversample` of the patches is drawn around an object of a class that
+    is chosen evenly among the classes.
     """
 
     def __init__(
@@ -70,12 +73,14 @@ class Patches(torch.utils.data.Dataset[Item]):
         rng = np.random.default_rng([self.config.seed, self.epoch, index])
         frame, top, left = self._place(rng)
         seed, size = int(rng.integers(2**31)), (self.size, self.size)
-        drawn, annotation, place = self._cut(frame, top, left, self._augment.margins(seed, size))
+        warp = self._augment.warp(seed, size)
+        drawn, annotation, place = self._cut(frame, top, left, geometry.margins(warp))
         changed = self._augment(seed, drawn, place, size)
         classes = annotation.classes if changed.kept is None else annotation.classes[changed.kept]
         return changed, replace(
-            annotation, labels=changed.labels, points=changed.points, known=changed.known, classes=classes
-        )
+            annotation, labels=changed.labels, points=changed.points, known=changed.known, classes=classes,
+            cut=self._rim(frame, top, left, warp),
+        )  # fmt: skip
 
     # ---- where
 
@@ -90,10 +95,14 @@ class Patches(torch.utils.data.Dataset[Item]):
         frame = self.frames[min(int(np.searchsorted(self._chances, rng.random())), len(self.frames) - 1)]
         top = left = 0
         for _ in range(self.config.prefer_labelled + 1):
-            top, left = (int(rng.integers(max(side - self.size, 0) + 1)) for side in frame.shape)
+            top, left = (self._first(int(rng.integers(side)), side) for side in frame.shape)
             if not self.task.dense or self._labelled(frame, top, left) >= self.config.min_labelled:
                 break
         return frame, top, left
+
+    def _first(self, middle: int, side: int) -> int:
+        """First pixel of the patch about `middle`, along one axis."""
+        return min(max(middle - self.size // 2, 0), max(side - self.size, 0))
 
     def _around(self, rng: np.random.Generator, at: float, side: int) -> int:
         """First pixel of a patch that holds `at`, along one axis."""
@@ -140,6 +149,25 @@ class Patches(torch.utils.data.Dataset[Item]):
             labels = None if labels is None else np.pad(labels, missing)
         sample = Sample(np.ascontiguousarray(image), labels, known, points, None)
         return sample, replace(annotation, classes=classes), place
+
+    def _rim(self, frame: TrainingFrame, top: int, left: int, warp: geometry.Warp | None) -> NDArray[np.bool_] | None:
+        """Where the patch is cut through objects (`Task.rim`); None is nowhere.
+
+        The sides of a warped patch are within the frame, or unknown.
+        """
+        width = self.task.rim(self.config)
+        if not width:
+            return None
+        height, length = frame.shape
+        warped = warp is not None and warp.resampled
+        cut = np.zeros((self.size, self.size), np.uint8)
+        cut[:width] |= warped or top > 0
+        cut[self.size - width :] |= warped or top + self.size < height
+        cut[:, :width] |= warped or left > 0
+        cut[:, self.size - width :] |= warped or left + self.size < length
+        if warp is not None and not warped:
+            cut = geometry.warp_labels(cut, warp, None)
+        return cut.view(np.bool_)
 
 
 def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:  # type: ignore[type-arg]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.ndimage import binary_dilation, map_coordinates
 
-from mia_tui.engine.augment.geometry import draw_warp, source_maps, warp_image, warp_labels
+from mia_tui.engine.augment.geometry import draw_warp, margins, source_maps, warp_image, warp_labels
 from mia_tui.engine.augment.pipeline import Augmenter
 from mia_tui.engine.augment.sample import Sample
 from mia_tui.engine.augment.strengths import PRESETS, Strengths
@@ -60,18 +60,16 @@ def of_window(window: Sample, shape: tuple[int, int], place: tuple[int, int]) ->
 @given(strengths_of_one, seeds, shapes)
 def test_margins_hold_all_that_a_changed_patch_shows(strengths, seed, shape):
     augment = Augmenter(strengths, rgb=False, unit=False)
-    above, below, before, after = margins = augment.margins(seed, shape)
+    above, below, before, after = margins(augment.warp(seed, shape))
     window = sample_of_coordinates((above + shape[0] + below, before + shape[1] + after))
     out = augment(seed, window, (above, before), shape)
     assert out.image.shape == (*shape, 2)
     assert out.known.all()
     y, x = np.divmod(out.labels - 1, window.image.shape[1])
     assert np.abs(out.image - np.stack([y, x], 2)).max() <= 0.5 + 1 / 16
-    # and where the patch alone has something to show, it is the same
+    # and where the patch alone has something to show, it shows the same, but for halves that round either way
     alone = augment(seed, of_window(window, shape, (above, before)))
-    np.testing.assert_allclose(out.labels[alone.known], alone.labels[alone.known])
-    if any(margins):
-        assert not alone.known.all()
+    assert (out.labels[alone.known] != alone.labels[alone.known]).mean() < 0.01
 
 
 @settings(max_examples=40, deadline=None)

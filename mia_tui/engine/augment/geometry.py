@@ -175,14 +175,9 @@ def warp_image(
     return np.asarray(moved.reshape(*warp.size, image.shape[2]))
 
 
-def margins(warp: Warp) -> tuple[int, int, int, int]:
-    """Pixels above, below, left and right of the patch that hold all that the output shows; 0 if nothing is resampled.
-
-    Parameters
-    ----------
-    warp : Warp
-    """
-    if not warp.resampled:
+def margins(warp: Warp | None) -> tuple[int, int, int, int]:
+    """Pixels above, below, left and right of the patch that hold what the output shows; 0 if nothing is resampled."""
+    if warp is None or not warp.resampled:
         return 0, 0, 0, 0
     end = np.array(warp.size) - 1
     back = np.linalg.inv(warp.matrix[:, :2])

@@ -47,11 +47,11 @@ class Augmenter:
         self._compose = _compose(strengths, self._streams, rgb and unit, unit)
         self._coin = random.Random(0)  # albumentations wants one; all its transforms here are certain
 
-    def margins(self, seed: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Pixels above, below, left and right of a patch of `size` (Y, X) that the changes of this seed bring in."""
+    def warp(self, seed: int, size: tuple[int, int]) -> geometry.Warp | None:
+        """The change of shape that a patch of `size` (Y, X) gets with this seed; None without a geometric switch."""
         if not self._moves:
-            return 0, 0, 0, 0
-        return geometry.margins(geometry.draw_warp(self.strengths, size, np.random.default_rng((seed, _MOVING))))
+            return None
+        return geometry.draw_warp(self.strengths, size, np.random.default_rng((seed, _MOVING)))
 
     def __call__(self, seed: int, sample: Sample, place: geometry.Place = (0, 0), size: Any = None) -> Sample:
         """The changed sample, or the changed patch of `size` (Y, X) at `place` of it.
@@ -68,8 +68,8 @@ class Augmenter:
         place : (int, int)
             First pixel (y, x) of the patch.
         size : (int, int), optional
-            Height and width of the patch; None is the whole sample. Where `margins` are asked for around the patch,
-            its corners show what is there.
+            Height and width of the patch; None is the whole sample. With the `geometry.margins` of its `warp` around
+            it, its corners show what is there.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class Augmenter:
         if any(first < 0 or first + side > whole for first, side, whole in zip(place, size, there, strict=True)):
             raise ValueError(f"a patch of {size} at {place} is not inside a sample of {there}")
         if not self._moves and size != there:
-            raise ValueError("without a geometric switch a patch is the whole sample: its margins are 0")
+            raise ValueError("without a geometric switch a patch is the whole sample")
         known = sample.known
         if known is None and (sample.labels is not None or sample.points is not None):
             known = np.ones(there, np.bool_)
