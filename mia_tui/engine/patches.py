@@ -155,7 +155,7 @@ class Patches(torch.utils.data.Dataset[Item]):
 
         The sides of a warped patch are within the frame, or unknown.
         """
-        width = self.task.rim(self.config)
+        width = min(self.task.rim(self.config), self.size // 4)  # most of a patch teaches, however large objects are
         if not width:
             return None
         height, length = frame.shape

@@ -126,6 +126,13 @@ def test_points_are_not_learnt_where_a_patch_is_cut_out_of_its_frame(tmp_path, a
         assert inner.all() or (warp is not None and warp.resampled)
 
 
+def test_large_points_leave_the_middle_of_a_patch(tmp_path) -> None:
+    project = make_project(tmp_path, task="detection")
+    patches = patches_in(project, tiny_config(augmentation="none", point_size=100, patch_size=32), 10)
+    for index in range(10):
+        assert patches[index]["known"][8:-8, 8:-8].all()
+
+
 def test_annotated_area_masks_the_loss(tmp_path) -> None:
     project = make_project(tmp_path, images=1)
     frame = labels_of(disks(0)[1])
