@@ -100,7 +100,7 @@ class TrainConfig(BaseModel):
 
     # ---- Target
     touching: Literal["border", "distance", "flow", "off"] = option(
-        "border", "How touching objects are parted: border class, distance map, flow; off: they fuse", "Target",
+        "flow", "How touching objects are parted: border class, distance map, flow; off: they fuse", "Target",
         basic=True, tasks=[SEGMENTATION],
     )  # fmt: skip
     border_width: float = option(
