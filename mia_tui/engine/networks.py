@@ -11,6 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 
+from mia_tui.engine import plain_unet
 from mia_tui.errors import MiaError
 
 CLASSIFIER = "classifier"
@@ -78,18 +79,20 @@ def known_encoders(architecture: str) -> list[str]:
     if architecture.lower() == CLASSIFIER:
         return list(timm.list_models())
     own = [] if architecture.lower() == "dpt" else list(smp.encoders.encoders)
+    if architecture.lower() == "unet":
+        own.insert(0, plain_unet.ENCODER)
     return own + [f"tu-{name}" for name in timm.list_models()]
 
 
 def timm_name(architecture: str, encoder: str) -> str | None:
-    """timm's name of the encoder, with its tag if it has one; None when the encoder is one of smp's own.
+    """timm's name of the encoder, with its tag if it has one; None when the encoder is ours or one of smp's own.
 
     Raises
     ------
     MiaError
         For a name that neither smp nor timm knows; the message gives the closest ones.
     """
-    if architecture.lower() not in (CLASSIFIER, "dpt") and encoder in smp.encoders.encoders:
+    if architecture.lower() not in (CLASSIFIER, "dpt") and encoder in (*smp.encoders.encoders, plain_unet.ENCODER):
         return None
     name = encoder.removeprefix("tu-")
     if name.split(".")[0] not in timm.list_models():
@@ -103,11 +106,12 @@ def make_spec(
     architecture: str, encoder: str, in_channels: int, out_channels: int, decoder: list[int] | None = None,
     *, image_size: int | None = None, dropout: float = 0.0,
 ) -> NetworkSpec:  # fmt: skip
-    """The spec for a new network; a Unet gets `LIGHT_DECODER` unless `decoder` says otherwise.
+    """The spec for a new network; a Unet gets `LIGHT_DECODER` (`plain_unet.WIDTHS`) unless `decoder` says otherwise.
 
     `image_size` (pixels) is kept for networks that take one size only; without it they get the one they were made for.
     """
-    widths = tuple(decoder) if decoder else (LIGHT_DECODER if architecture.lower() == "unet" else None)
+    light = plain_unet.WIDTHS if encoder == plain_unet.ENCODER else LIGHT_DECODER
+    widths = tuple(decoder) if decoder else (light if architecture.lower() == "unet" else None)
     own = own_size(architecture, encoder)
     size = None if own is None else image_size or own
     return NetworkSpec(architecture, encoder, in_channels, out_channels, widths, size, dropout)
@@ -135,6 +139,10 @@ def build_network(spec: NetworkSpec) -> torch.nn.Module:
     if spec.is_classifier:
         return build_timm(spec, num_classes=spec.out_channels)
     cls = _architecture(spec.architecture)
+    if spec.encoder == plain_unet.ENCODER:
+        if cls is not smp.Unet:
+            raise MiaError(f"encoder {spec.encoder} goes with architecture Unet, not with {spec.architecture}")
+        return plain_unet.PlainUnet(spec.in_channels, spec.out_channels, spec.decoder_channels or plain_unet.WIDTHS)
     arguments: dict[str, Any] = {
         "encoder_name": spec.encoder, "encoder_weights": None,
         "in_channels": spec.in_channels, "classes": spec.out_channels,

@@ -42,7 +42,10 @@ class TrainConfig(BaseModel):
         "Unet", "Network family of segmentation-models-pytorch", "Network", basic=True, tasks=DENSE
     )
     encoder: str = option(
-        "resnet18", "Encoder of the network: a name of smp or timm (tu-... for timm in smp)", "Network", basic=True
+        "resnet18",
+        "Encoder: a name of smp or timm (tu-...); plain = small, full resolution, quick on a CPU",
+        "Network",
+        basic=True,
     )
     encoder_weights: str | None = option(
         None, "Pre-trained encoder: imagenet, a weights file or folder; empty = from scratch", "Network"
@@ -97,7 +100,7 @@ class TrainConfig(BaseModel):
 
     # ---- Target
     touching: Literal["border", "distance", "flow", "off"] = option(
-        "border", "How touching objects are parted: border class, distance map, flow; off: they fuse", "Target",
+        "flow", "How touching objects are parted: border class, distance map, flow; off: they fuse", "Target",
         basic=True, tasks=[SEGMENTATION],
     )  # fmt: skip
     border_width: float = option(

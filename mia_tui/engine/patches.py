@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mia_tui.engine.augment import geometry
 from mia_tui.engine.augment.pipeline import Augmenter
 from mia_tui.engine.augment.sample import Sample
 from mia_tui.engine.config import TrainConfig, strengths_of
@@ -24,9 +25,11 @@ Item = dict[str, torch.Tensor]
 class Patches(torch.utils.data.Dataset[Item]):
     """Random patches of frames (whole images in classification), augmented, with their targets.
 
-    Frames are drawn in proportion to their area and to their number of objects, half and half; a patch with too few
-    labels is drawn again up to `prefer_labelled` times (MIA's "prefer labelled parts"). A share `oversample` of the
-    patches is drawn around an object of a class that is chosen evenly among the classes.
+    Frames are drawn in proportion to their area and to their number of objects, half and half. Within a frame all
+    pixels are as likely to be the middle of a patch; one that would reach over the edge is moved to the edge, so that
+    the rim of a frame is learnt as well as the rest. A patch with too few labels is drawn again up to `prefer_labelled`
+    times (MIA's "prefer labelled parts"). A share `oversample` of the patches is drawn around an object of a class that
+    is chosen evenly among the classes.
     """
 
     def __init__(
@@ -69,12 +72,15 @@ class Patches(torch.utils.data.Dataset[Item]):
         """The augmented patch as it is before the last step of normalisation, and what is on it."""
         rng = np.random.default_rng([self.config.seed, self.epoch, index])
         frame, top, left = self._place(rng)
-        drawn, annotation = self._cut(frame, top, left)
-        changed = self._augment(int(rng.integers(2**31)), drawn)
+        seed, size = int(rng.integers(2**31)), (self.size, self.size)
+        warp = self._augment.warp(seed, size)
+        drawn, annotation, place = self._cut(frame, top, left, geometry.margins(warp))
+        changed = self._augment(seed, drawn, place, size)
         classes = annotation.classes if changed.kept is None else annotation.classes[changed.kept]
         return changed, replace(
-            annotation, labels=changed.labels, points=changed.points, known=changed.known, classes=classes
-        )
+            annotation, labels=changed.labels, points=changed.points, known=changed.known, classes=classes,
+            cut=self._rim(frame, top, left, warp),
+        )  # fmt: skip
 
     # ---- where
 
@@ -89,10 +95,14 @@ class Patches(torch.utils.data.Dataset[Item]):
         frame = self.frames[min(int(np.searchsorted(self._chances, rng.random())), len(self.frames) - 1)]
         top = left = 0
         for _ in range(self.config.prefer_labelled + 1):
-            top, left = (int(rng.integers(max(side - self.size, 0) + 1)) for side in frame.shape)
+            top, left = (self._first(int(rng.integers(side)), side) for side in frame.shape)
             if not self.task.dense or self._labelled(frame, top, left) >= self.config.min_labelled:
                 break
         return frame, top, left
+
+    def _first(self, middle: int, side: int) -> int:
+        """First pixel of the patch about `middle`, along one axis."""
+        return min(max(middle - self.size // 2, 0), max(side - self.size, 0))
 
     def _around(self, rng: np.random.Generator, at: float, side: int) -> int:
         """First pixel of a patch that holds `at`, along one axis."""
@@ -102,16 +112,25 @@ class Patches(torch.utils.data.Dataset[Item]):
     def _labelled(self, frame: TrainingFrame, top: int, left: int) -> int:
         """Labelled pixels, or points, in a patch."""
         annotation = frame.annotation
+        rows, columns = slice(top, top + self.size), slice(left, left + self.size)
         if annotation.labels is not None:
-            return int(np.count_nonzero(annotation.labels[top : top + self.size, left : left + self.size]))
+            return int(np.count_nonzero(annotation.labels[rows, columns]))
         assert annotation.points is not None
-        return int(_inside(annotation.points, top, left, self.size).sum())
+        return int(_inside(annotation.points, rows, columns).sum())
 
     # ---- what
 
-    def _cut(self, frame: TrainingFrame, top: int, left: int) -> tuple[Sample, Annotation]:
-        """The patch with its part of the annotation; images smaller than a patch are mirrored, unknown there."""
-        rows, columns = slice(top, top + self.size), slice(left, left + self.size)
+    def _cut(
+        self, frame: TrainingFrame, top: int, left: int, margins: tuple[int, int, int, int]
+    ) -> tuple[Sample, Annotation, tuple[int, int]]:
+        """The patch with its part of the annotation and what of the margins around it (above, below, left, right) the
+        frame has; and its first pixel in there. Images smaller than a patch are mirrored, unknown there."""
+        above, below, before, after = margins
+        rows, columns = (
+            slice(max(first - less, 0), first + self.size + more)
+            for first, less, more in ((top, above, below), (left, before, after))
+        )
+        place = top - rows.start, left - columns.start
         image = self.normalization.apply(np.asarray(frame.plane[:, rows, columns]), frame.limits).transpose(1, 2, 0)
         annotation = frame.annotation
         labels = points = None
@@ -120,14 +139,35 @@ class Patches(torch.utils.data.Dataset[Item]):
         if annotation.labels is not None:
             labels, classes = consecutive(annotation.labels[rows, columns], classes)
         if annotation.points is not None:
-            inside = _inside(annotation.points, top, left, self.size)
-            points, classes = annotation.points[inside] - np.array([top, left], np.float32), classes[inside]
-        missing = [(0, self.size - side) for side in image.shape[:2]]
+            inside = _inside(annotation.points, rows, columns)
+            points = annotation.points[inside] - np.array([rows.start, columns.start], np.float32)
+            classes = classes[inside]
+        missing = [(0, max(first + self.size - side, 0)) for first, side in zip(place, image.shape, strict=False)]
         if any(after for _, after in missing):
             known = np.pad(np.ones(image.shape[:2], bool) if known is None else known, missing)
             image = np.pad(image, [*missing, (0, 0)], mode="symmetric")
             labels = None if labels is None else np.pad(labels, missing)
-        return Sample(np.ascontiguousarray(image), labels, known, points, None), replace(annotation, classes=classes)
+        sample = Sample(np.ascontiguousarray(image), labels, known, points, None)
+        return sample, replace(annotation, classes=classes), place
+
+    def _rim(self, frame: TrainingFrame, top: int, left: int, warp: geometry.Warp | None) -> NDArray[np.bool_] | None:
+        """Where the patch is cut through objects (`Task.rim`); None is nowhere.
+
+        The sides of a warped patch are within the frame, or unknown.
+        """
+        width = min(self.task.rim(self.config), self.size // 4)  # most of a patch teaches, however large objects are
+        if not width:
+            return None
+        height, length = frame.shape
+        warped = warp is not None and warp.resampled
+        cut = np.zeros((self.size, self.size), np.uint8)
+        cut[:width] |= warped or top > 0
+        cut[self.size - width :] |= warped or top + self.size < height
+        cut[:, :width] |= warped or left > 0
+        cut[:, self.size - width :] |= warped or left + self.size < length
+        if warp is not None and not warped:
+            cut = geometry.warp_labels(cut, warp, None)
+        return cut.view(np.bool_)
 
 
 def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:  # type: ignore[type-arg]
@@ -140,9 +180,11 @@ def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tupl
     return renumbered, classes[there]
 
 
-def _inside(points: NDArray[np.float32], top: int, left: int, size: int) -> NDArray[np.bool_]:
-    moved = points - np.array([top, left], np.float32)
-    inside: NDArray[np.bool_] = np.asarray(((moved >= -0.5) & (moved < size - 0.5)).all(axis=1))
+def _inside(points: NDArray[np.float32], rows: slice, columns: slice) -> NDArray[np.bool_]:
+    low, high = (rows.start, columns.start), (rows.stop, columns.stop)
+    inside: NDArray[np.bool_] = np.asarray(
+        ((points >= np.array(low) - 0.5) & (points < np.array(high) - 0.5)).all(axis=1)
+    )
     return inside
 
 

@@ -10,6 +10,7 @@ import torch
 from timm.models import adapt_input_conv
 
 from mia_tui.engine.networks import CLASSIFIER, NetworkSpec, build_timm, timm_name
+from mia_tui.engine.plain_unet import ENCODER as PLAIN
 from mia_tui.engine.weight_files import SUFFIXES, read_weights, weights_in
 from mia_tui.engine.weight_search import fetch, local_files, not_found, online, search_folders, sources
 from mia_tui.errors import MiaError
@@ -133,6 +134,10 @@ def _load_named(spec: NetworkSpec, tag: str, model: torch.nn.Module, folders: Se
 
 def _load(spec: NetworkSpec, path: Path, model: torch.nn.Module) -> str:
     """Read the file, put its encoder into the model, and say so."""
+    if spec.encoder == PLAIN:
+        raise MiaError(
+            "encoder plain has no pre-trained weights. Leave encoder_weights empty; start_from keeps a model's."
+        )
     file = weights_in(path) if path.is_dir() else path
     state = read_weights(file)
     encoder = model if spec.is_classifier else model.get_submodule("encoder")

@@ -45,14 +45,14 @@ def labels_of(masks: np.ndarray, label_class: str = "cell") -> FrameLabels:
     return FrameLabels.of(*masks.shape, objects)
 
 
-def make_project(folder: Path, images: int = 3, predict: int = 1) -> Project:
+def make_project(folder: Path, images: int = 3, predict: int = 1, task: str = "segmentation") -> Project:
     """A project with labelled training images and some to predict."""
     for split, count, first in (("train", images, 0), ("predict", predict, 100)):
         (folder / split).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             image, _ = disks(first + number)
             tifffile.imwrite(folder / split / f"im{number}.tif", image)
-    project = Project.create(folder / "project", images=folder / "train", predict_images=folder / "predict")
+    project = Project.create(folder / "project", images=folder / "train", predict_images=folder / "predict", task=task)
     for number in range(images):
         write_frame(project.labels_path(f"im{number}.tif", "image"), labels_of(disks(number)[1]))
     return project

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.ndimage import binary_dilation, map_coordinates
 
-from mia_tui.engine.augment.geometry import draw_warp, source_maps, warp_image, warp_labels
+from mia_tui.engine.augment.geometry import draw_warp, margins, source_maps, warp_image, warp_labels
 from mia_tui.engine.augment.pipeline import Augmenter
 from mia_tui.engine.augment.sample import Sample
 from mia_tui.engine.augment.strengths import PRESETS, Strengths
@@ -48,6 +48,52 @@ def sample_of_coordinates(shape: tuple[int, int], channels: int = 2, points: int
 
 def moved(strengths: Strengths, seed: int, sample: Sample) -> Sample:
     return Augmenter(strengths, rgb=False, unit=False)(seed, sample)
+
+
+def of_window(window: Sample, shape: tuple[int, int], place: tuple[int, int]) -> Sample:
+    """The part of a sample at `place`."""
+    part = tuple(slice(first, first + side) for first, side in zip(place, shape, strict=True))
+    return Sample(window.image[part], window.labels[part], None, window.points - np.array(place, np.float32))
+
+
+@settings(max_examples=80, deadline=None)
+@given(strengths_of_one, seeds, shapes)
+def test_margins_hold_all_that_a_changed_patch_shows(strengths, seed, shape):
+    augment = Augmenter(strengths, rgb=False, unit=False)
+    above, below, before, after = margins(augment.warp(seed, shape))
+    window = sample_of_coordinates((above + shape[0] + below, before + shape[1] + after))
+    out = augment(seed, window, (above, before), shape)
+    assert out.image.shape == (*shape, 2)
+    assert out.known.all()
+    y, x = np.divmod(out.labels - 1, window.image.shape[1])
+    assert np.abs(out.image - np.stack([y, x], 2)).max() <= 0.5 + 1 / 16
+    # and where the patch alone has something to show, it shows the same, but for halves that round either way
+    alone = augment(seed, of_window(window, shape, (above, before)))
+    assert (out.labels[alone.known] != alone.labels[alone.known]).mean() < 0.01
+
+
+@settings(max_examples=40, deadline=None)
+@given(strengths_of_one, seeds, st.tuples(*[st.integers(0, 9)] * 4))
+def test_a_patch_with_less_around_it_than_it_shows_is_mirrored_and_unknown_there(strengths, seed, around):
+    above, below, before, after = around
+    window = sample_of_coordinates((above + 40 + below, before + 48 + after))
+    out = Augmenter(strengths, rgb=False, unit=False)(seed, window, (above, before), (40, 48))
+    np.testing.assert_array_equal(out.labels == 0, ~out.known)
+    y, x = np.divmod(out.labels[out.known] - 1, window.image.shape[1])
+    assert np.abs(out.image[out.known] - np.stack([y, x], 1)).max(initial=0) <= 0.5 + 1 / 16
+    assert out.image[..., 0].max() <= window.image[..., 0].max()
+    seen = bilinear(out.image, out.points)
+    inner = ((out.points > 1) & (out.points < np.array([38, 46]))).all(1)
+    inner &= ((window.points[out.kept] > 1) & (window.points[out.kept] < np.array(window.image.shape[:2]) - 2)).all(1)
+    np.testing.assert_allclose(seen[inner], window.points[out.kept][inner], atol=0.15)
+
+
+def test_a_patch_must_lie_inside_of_its_sample():
+    sample = sample_of_coordinates((40, 48))
+    with pytest.raises(ValueError, match="not inside a sample"):
+        Augmenter(GEOMETRIC["all"], rgb=False, unit=False)(0, sample, (4, 0), (40, 48))
+    with pytest.raises(ValueError, match="without a geometric switch"):
+        Augmenter(Strengths(brightness=0.1), rgb=False)(0, sample, (4, 0), (32, 48))
 
 
 def bilinear(image: np.ndarray, points: np.ndarray) -> np.ndarray:

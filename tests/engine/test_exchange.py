@@ -106,6 +106,21 @@ def exported(model, tmp_path_factory) -> dict[str, Path]:
     return files
 
 
+def test_the_plain_network_leaves_too(tmp_path) -> None:
+    """It is none of a library's, so that a bioimage.io package holds its graph alone."""
+    spec = {"architecture": "Unet", "encoder": "plain", "in_channels": 1, "out_channels": 3}
+    plain = ModelCard.from_json({**VALUES, "network": {**spec, "decoder_channels": [8, 8, 4, 4, 4]}})
+    torch.manual_seed(0)
+    save_model(tmp_path / "m", plain, build_network(plain.network).state_dict())
+    for name in FORMATS if _has_spec() else set(FORMATS) - {"bioimageio"}:
+        report = export_model(tmp_path / "m", tmp_path / f"m{FORMATS[name].suffix}", name, authors=("A. Person",))
+        assert report.max_difference < 1e-4
+    if _has_spec():
+        names = zipfile.ZipFile(tmp_path / f"m{FORMATS['bioimageio'].suffix}").namelist()
+        assert "model.onnx" in names
+        assert "weights.pt" not in names
+
+
 def _has_spec() -> bool:
     try:
         import bioimageio.spec  # noqa: F401

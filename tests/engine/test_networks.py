@@ -6,6 +6,7 @@ import timm
 import torch
 
 from mia_tui.engine.networks import (
+    CLASSIFIER,
     NetworkSpec,
     architectures,
     build_network,
@@ -75,6 +76,49 @@ def test_images_that_are_too_small_are_named_before_anything_runs() -> None:
     with pytest.raises(MiaError, match="PAN with encoder resnet18 cannot take images of 96 x 160"):
         check_image_size(make_spec("PAN", "resnet18", 1, 2), 96, 160)
     check_image_size(make_spec("Segformer", "mit_b0", 1, 2), 96, 160)
+
+
+# ---- the narrow U-Net of full resolution ----------------------------------------------------------------------------
+
+
+def test_the_plain_encoder_keeps_the_full_resolution() -> None:
+    """One pixel of the input changes the output around it alone, as far as two convolutions see at full resolution,
+    once the coarser scales are cut off."""
+    model = build_network(make_spec("Unet", "plain", 2, 3)).eval()
+    assert tuple(model(torch.zeros(1, 2, 64, 96)).shape) == (1, 3, 64, 96)
+    for parameter in model.encoder.blocks[1].parameters():
+        torch.nn.init.zeros_(parameter)
+    image = torch.zeros(1, 2, 64, 64)
+    image[0, 0, 32, 32] = 1
+    with torch.inference_mode():
+        changed = (model(image) != model(torch.zeros(1, 2, 64, 64))).any(1)[0].nonzero()
+    assert changed.min() >= 32 - 4
+    assert changed.max() <= 32 + 4
+    assert len(changed)
+
+
+def test_the_plain_encoder_sees_far_enough_for_large_objects() -> None:
+    torch.manual_seed(0)
+    model = build_network(make_spec("Unet", "plain", 1, 2)).train()  # batch norm in training keeps signals alive
+    image = torch.randn(1, 1, 256, 256, requires_grad=True)
+    model(image)[0, 0, 128, 128].backward()
+    assert (image.grad[0, 0, 128, 128 - 45 : 128 + 45] != 0).float().mean() > 0.9
+
+
+def test_widths_of_the_plain_encoder_are_the_deepest_first() -> None:
+    model = build_network(make_spec("Unet", "plain", 1, 2, [24, 12, 6]))
+    assert [block[0].out_channels for block in model.encoder.blocks] == [6, 12, 24]
+    assert [block[0].in_channels for block in model.decoder.blocks] == [18, 36]
+    assert model.segmentation_head.in_channels == 6
+
+
+def test_the_plain_encoder_goes_with_a_unet_alone() -> None:
+    assert "plain" in known_encoders("Unet")
+    assert "plain" not in known_encoders("FPN")
+    with pytest.raises(MiaError, match="encoder plain goes with architecture Unet, not with FPN"):
+        build_network(make_spec("FPN", "plain", 1, 2))
+    with pytest.raises(MiaError, match="plain"):
+        build_network(make_spec(CLASSIFIER, "plain", 1, 2))
 
 
 # ---- classification -------------------------------------------------------------------------------------------------

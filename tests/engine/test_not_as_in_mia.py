@@ -403,7 +403,7 @@ def test_batches_are_the_same_with_any_number_of_workers(tmp_path) -> None:  # 2
 def test_annotated_areas_mask_the_loss_and_leave_the_image_alone(tmp_path) -> None:  # 25
     project = make_project(tmp_path, images=1)
     path = project.labels_path("im0.tif", "image")
-    config = tiny_config(validation=0, augmentation="none", patch_size=96, border_weight=5)
+    config = tiny_config(validation=0, augmentation="none", patch_size=96, border_weight=5, touching="border")
     images, items = [], []
     for areas in ((), (shapely.box(0, 0, 48, 96),)):
         write_frame(path, replace(labels_of(disks(0)[1]), areas=areas))

@@ -11,6 +11,7 @@ import torch
 from engine_helpers import disks, labels_of, make_project, tiny_config
 from shapely.geometry import box
 
+from mia_tui.engine.augment.geometry import margins
 from mia_tui.engine.config import TrainConfig
 from mia_tui.engine.inputs import Inputs, choose_channels
 from mia_tui.engine.loader import patches_of
@@ -70,6 +71,66 @@ def test_images_smaller_than_a_patch_are_mirrored_and_nothing_is_learnt_there(tm
     assert torch.equal(item["image"][0, :, 40:], item["image"][0, :, 16:40].flip(1))
     assert (item["target"][40:] == IGNORED).all()
     assert not (item["target"][:40, :40] == IGNORED).any()
+
+
+def test_patches_show_what_is_around_them_in_corners_that_a_turn_brings_in(tmp_path) -> None:
+    """Only a patch at the rim of its image has pixels that nobody knows."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image, masks = disks(3, size=320, count=60)
+    tifffile.imwrite(folder / "a.tif", image)
+    project = Project.create(tmp_path / "p", images=folder)
+    write_frame(project.labels_path("a.tif", "image"), labels_of(masks))
+    patches = patches_in(project, tiny_config(augment_rotate=180), 40)
+    known = []
+    for index in range(40):
+        rng = np.random.default_rng([0, 0, index])
+        _, top, left = patches._place(rng)
+        sides = np.array(margins(patches._augment.warp(int(rng.integers(2**31)), (64, 64))))
+        inside = (sides <= [top, 320 - 64 - top, left, 320 - 64 - left]).all()
+        whole = bool((patches[index]["target"] != IGNORED).all())
+        assert whole or not inside
+        known.append(whole)
+    assert 10 < sum(known) < 40
+
+
+def test_the_rim_of_a_frame_is_drawn_as_often_as_its_middle(tmp_path) -> None:
+    """A third of the frame lies nearer to a side than half a patch: these patches are moved to that side."""
+    patches = patches_in(make_project(tmp_path), tiny_config(augmentation="none"), 1)
+    places = np.array([patches._place(np.random.default_rng(seed))[1:] for seed in range(900)])
+    for first in (0, 96 - 64):
+        np.testing.assert_allclose((places == first).mean(axis=0), 1 / 3, atol=0.06)
+    assert places.min() == 0
+    assert places.max() == 96 - 64
+
+
+@pytest.mark.parametrize("augmentation", ["none", "fluorescence"])
+def test_points_are_not_learnt_where_a_patch_is_cut_out_of_its_frame(tmp_path, augmentation) -> None:
+    """At the sides of the frame they are: what is marked there is the middle of what is seen."""
+    project = make_project(tmp_path, task="detection")
+    config = tiny_config(augmentation=augmentation, point_size=6, downscale=0.5)
+    patches = patches_in(project, config.model_copy(update={"patch_size": 32}), 60)
+    assert patches.task.rim(config) == 3
+    for index in range(60):
+        known = patches[index]["known"].numpy()
+        assert known[3:-3, 3:-3].mean() > 0.6
+        rng = np.random.default_rng([0, 0, index])
+        frame, top, left = patches._place(rng)
+        warp = patches._augment.warp(int(rng.integers(2**31)), (32, 32))
+        sides = [top == 0, top + 32 == frame.shape[0], left == 0, left + 32 == frame.shape[1]]
+        if warp is not None and warp.resampled:
+            sides = [False] * 4
+        seen = [known[0], known[-1], known[:, 0], known[:, -1]]
+        assert sorted(bool(side[3:-3].all()) for side in seen) == sorted(sides)
+        inner = known[3:-3, 3:-3]
+        assert inner.all() or (warp is not None and warp.resampled)
+
+
+def test_large_points_leave_the_middle_of_a_patch(tmp_path) -> None:
+    project = make_project(tmp_path, task="detection")
+    patches = patches_in(project, tiny_config(augmentation="none", point_size=100, patch_size=32), 10)
+    for index in range(10):
+        assert patches[index]["known"][8:-8, 8:-8].all()
 
 
 def test_annotated_area_masks_the_loss(tmp_path) -> None:

@@ -34,7 +34,7 @@ def test_prediction_of_any_size_is_the_same_bits_each_time(shape: tuple[int, int
 def trained(tmp_path_factory) -> Project:
     project = make_project(tmp_path_factory.mktemp("trained"), images=3, predict=2)
     train(Job(project, tiny_config(encoder="mobilenet_v2", decoder_channels=None, epochs=3, steps_per_epoch=18,
-                                   batch_size=4, ema=0.8, learning_rate=1e-2),
+                                   batch_size=4, ema=0.8, learning_rate=1e-2, touching="border"),
               new_run(project), "m", Recorder()))  # fmt: skip
     return project
 

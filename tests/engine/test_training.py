@@ -76,7 +76,7 @@ def test_what_a_training_leaves_behind(tmp_path) -> None:
     reporter, job = run_training(project, "one")
     card = json.loads((project.models_folder / "one" / "model.json").read_text())
     assert card["classes"] == [{"name": "cell", "color": project.classes[0].color}]
-    assert card["network"]["out_channels"] == 3
+    assert card["network"]["out_channels"] == 4  # background, cell, and the flow along y and x
     held, learnt = card["training"]["validation_images"], card["training"]["train_images"]
     assert len(held) == 1
     assert sorted(held + learnt) == ["im0.tif", "im1.tif", "im2.tif"]

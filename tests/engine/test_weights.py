@@ -273,6 +273,14 @@ def test_unknown_tags_are_answered_with_the_known() -> None:
         started(make_spec("Unet", f"tu-{SMALL}", 3, 2), "imagenets")
 
 
+def test_the_plain_encoder_has_no_weights_to_start_from(tmp_path: Path) -> None:
+    with pytest.raises(MiaError, match="no published weights 'imagenet' of plain"):
+        started(make_spec("Unet", "plain", 1, 2), "imagenet")
+    torch.save(smp_encoder().state_dict(), tmp_path / "any.pth")
+    with pytest.raises(MiaError, match="plain has no pre-trained weights"):
+        started(make_spec("Unet", "plain", 1, 2), str(tmp_path / "any.pth"))
+
+
 def test_a_fresh_process_without_a_network_answers_by_itself(tmp_path: Path) -> None:
     """With $HF_HOME alone, and with HF_HUB_OFFLINE unset: nothing asks the network (the proxy would refuse)."""
     lay(

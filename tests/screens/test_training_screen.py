@@ -89,7 +89,7 @@ async def test_start_writes_the_request_and_shows_the_run_live(project) -> None:
         assert live.history.epochs == [1, 2, 3, 4]
         assert live.run_folder.id == "u1"
     config = json.loads((project.runs_folder / "u1" / "config.json").read_text())
-    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "distance"}
+    expected = {"epochs": 4, "max_minutes": 2.5, "channels": [0, 2], "touching": "off"}
     assert config == {
         "name": "u1", "kind": "train", "project": str(project.folder), "device": "auto",
         "train": make_config(expected).model_dump(),

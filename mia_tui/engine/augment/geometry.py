@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from mia_tui.engine.augment.strengths import CHANCE, Strengths
 
 Matrix = NDArray[np.float64]
+Place = tuple[int, int]
+"""First pixel (y, x) of a patch in the arrays that it is taken from, which may show what is around it."""
 
 _STEEPEST = 0.5
 """Bound of the change of u from pixel to pixel (spectral norm): below 1 nothing folds over and points converge."""
@@ -130,7 +132,8 @@ def _count(length: int, spacing: float) -> int:
 
 
 def source_maps(warp: Warp) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """For each output pixel the input position it shows: two (Y, X) float32 maps, y and x."""
+    """For each output pixel the input position it shows, from the first pixel of the patch: two (Y, X) float32 maps, y
+    and x."""
     rows, columns = warp.control.shape[1:]
     at_y = (np.arange(rows)[:, None] - 1) * warp.spacing + warp.control[0] - warp.matrix[0, 2]
     at_x = (np.arange(columns) - 1) * warp.spacing + warp.control[1] - warp.matrix[1, 2]
@@ -151,23 +154,31 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
 
 
 def warp_image(
-    image: NDArray[np.float32], warp: Warp, maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    image: NDArray[np.float32],
+    warp: Warp,
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
+    place: Place = (0, 0),
 ) -> NDArray[np.float32]:
-    """(Y, X, C) resampled bilinearly; beyond the edge it is mirrored, so that the network meets no false edge."""
+    """(Y, X, C) resampled bilinearly; beyond its edge it is mirrored, so that the network meets no false edge."""
     if maps is None:
-        return _turned(image, warp.turn)
+        return _turned(_patch(image, warp, place), warp.turn)
     # OpenCV mirrors pixel by pixel, at several times the usual cost: unless it is far, lay out the mirror first.
-    top, bottom, left, right = margins = _margins(warp)
-    source, (y, x) = image, maps
-    if 0 < max(margins) <= min(warp.size) * _FARTHEST:
+    there = _around(image.shape, warp, place)
+    top, bottom, left, right = lacking = [max(a - b, 0) for a, b in zip(margins(warp), there, strict=True)]
+    if not 0 < max(lacking) <= min(warp.size) * _FARTHEST:
+        top, bottom, left, right = 0, 0, 0, 0
+    source = image
+    if top or bottom or left or right:
         source = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT_101)
-        y, x = y + np.float32(top), x + np.float32(left)
+    y, x = _placed(maps, (place[0] + top, place[1] + left))
     moved = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(moved.reshape(image.shape))
+    return np.asarray(moved.reshape(*warp.size, image.shape[2]))
 
 
-def _margins(warp: Warp) -> tuple[int, int, int, int]:
-    """Pixels above, below, left and right of the input that hold all that the output shows."""
+def margins(warp: Warp | None) -> tuple[int, int, int, int]:
+    """Pixels above, below, left and right of the patch that hold what the output shows; 0 if nothing is resampled."""
+    if warp is None or not warp.resampled:
+        return 0, 0, 0, 0
     end = np.array(warp.size) - 1
     back = np.linalg.inv(warp.matrix[:, :2])
     corners = (np.array([[0, 0], [0, end[1]], [end[0], 0], end]) - warp.matrix[:, 2]) @ back.T
@@ -178,12 +189,34 @@ def _margins(warp: Warp) -> tuple[int, int, int, int]:
 
 
 def warp_labels(
-    labels: NDArray[Any], warp: Warp, maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    labels: NDArray[Any],
+    warp: Warp,
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
+    place: Place = (0, 0),
 ) -> NDArray[Any]:
     """(Y, X) integers from the nearest pixel; 0 beyond the edge."""
     if maps is None:
-        return _turned(labels, warp.turn)
-    return np.asarray(cv2.remap(labels, maps[1], maps[0], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT))
+        return _turned(_patch(labels, warp, place), warp.turn)
+    y, x = _placed(maps, place)
+    return np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT))
+
+
+def _patch(array: NDArray[Any], warp: Warp, place: Place) -> NDArray[Any]:
+    return array[place[0] : place[0] + warp.size[0], place[1] : place[1] + warp.size[1]]
+
+
+def _around(shape: tuple[int, ...], warp: Warp, place: Place) -> tuple[int, int, int, int]:
+    """Pixels that there are above, below, left and right of the patch."""
+    return place[0], shape[0] - place[0] - warp.size[0], place[1], shape[1] - place[1] - warp.size[1]
+
+
+def _placed(
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]], place: Place
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The positions counted from the first pixel of the array that the patch is taken from."""
+    if place == (0, 0):
+        return maps
+    return maps[0] + np.float32(place[0]), maps[1] + np.float32(place[1])
 
 
 def _turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mia_tui.engine.augment import geometry
 from mia_tui.engine.augment.sample import Sample
 from mia_tui.engine.augment.strengths import Strengths
 
@@ -17,6 +18,9 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "dropout": ("dropout",),
 }
 """The stages in order, each with its switches: light is blurred before it is counted, and counted before noise."""
+
+_MOVING = list(_STAGES).index("geometry")
+"""Stream of the stage that moves pixels, the first."""
 
 
 class Augmenter:
@@ -39,14 +43,21 @@ class Augmenter:
         self._streams = [
             index for index, switches in enumerate(_STAGES.values()) if any(getattr(strengths, s) > 0 for s in switches)
         ]
+        self._moves = _MOVING in self._streams
         self._compose = _compose(strengths, self._streams, rgb and unit, unit)
         self._coin = random.Random(0)  # albumentations wants one; all its transforms here are certain
 
-    def __call__(self, seed: int, sample: Sample) -> Sample:
-        """The changed sample, of the same size.
+    def warp(self, seed: int, size: tuple[int, int]) -> geometry.Warp | None:
+        """The change of shape that a patch of `size` (Y, X) gets with this seed; None without a geometric switch."""
+        if not self._moves:
+            return None
+        return geometry.draw_warp(self.strengths, size, np.random.default_rng((seed, _MOVING)))
 
-        `known` is False where pixels came from outside the image (and is made when labels or points need it); points
-        that left the image are gone and `kept` tells which stayed. The input is not written to, but arrays that
+    def __call__(self, seed: int, sample: Sample, place: geometry.Place = (0, 0), size: Any = None) -> Sample:
+        """The changed sample, or the changed patch of `size` (Y, X) at `place` of it.
+
+        `known` is False where pixels came from outside the sample (and is made when labels or points need it); points
+        that left the patch are gone and `kept` tells which stayed. The input is not written to, but arrays that
         nothing changed may be shared with it.
 
         Parameters
@@ -54,21 +65,33 @@ class Augmenter:
         seed : int
             Not negative.
         sample : Sample
+        place : (int, int)
+            First pixel (y, x) of the patch.
+        size : (int, int), optional
+            Height and width of the patch; None is the whole sample. With the `geometry.margins` of its `warp` around
+            it, its corners show what is there.
 
         Raises
         ------
         ValueError
-            When `rgb` was promised and the image has not three channels.
+            When `rgb` was promised and the image has not three channels, or the patch is not inside the sample.
         """
-        size = sample.image.shape[:2]
+        there = sample.image.shape[:2]
+        size = there if size is None else size
         if self.rgb and sample.image.shape[2] != 3:
             raise ValueError(f"an RGB image has three channels, not {sample.image.shape[2]}")
+        if any(first < 0 or first + side > whole for first, side, whole in zip(place, size, there, strict=True)):
+            raise ValueError(f"a patch of {size} at {place} is not inside a sample of {there}")
+        if not self._moves and size != there:
+            raise ValueError("without a geometric switch a patch is the whole sample")
         known = sample.known
         if known is None and (sample.labels is not None or sample.points is not None):
-            known = np.ones(size, np.bool_)
+            known = np.ones(there, np.bool_)
         for stream, transform in zip(self._streams, self._compose.transforms, strict=True):
             # Not Compose.set_random_seed: it hands the same stream to every transform, and their draws would coincide.
             transform.set_random_state(np.random.default_rng((seed, stream)), self._coin)
+        if self._moves:
+            self._compose.transforms[0].place, self._compose.transforms[0].size = place, size
         out = self._compose(image=sample.image, labels=sample.labels, known=known, points=sample.points)
         points, kept = out["points"], None
         if points is not None:

@@ -16,10 +16,16 @@ from mia_tui.engine.augment.strengths import Strengths
 
 
 class Geometry(A.DualTransform):  # type: ignore[misc]
-    """Mirrors, quarter turns, affine and elastic deformation with a single resampling."""
+    """Mirrors, quarter turns, affine and elastic deformation with a single resampling.
+
+    What comes out is the patch of `size` (Y, X) at `place` of what goes in (None: all of it), whose surroundings fill
+    the corners that a turn or a zoom brings in.
+    """
 
     def __init__(self, strengths: Strengths) -> None:
         self.strengths = strengths
+        self.place: geometry.Place = (0, 0)
+        self.size: tuple[int, int] | None = None
         super().__init__(p=1.0)
 
     @property
@@ -32,20 +38,20 @@ class Geometry(A.DualTransform):  # type: ignore[misc]
         }
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        warp = geometry.draw_warp(self.strengths, data["image"].shape[:2], self.random_generator)
+        warp = geometry.draw_warp(self.strengths, self.size or data["image"].shape[:2], self.random_generator)
         return {"warp": warp, "maps": geometry.source_maps(warp) if warp.resampled else None}
 
     def apply(self, img: NDArray[np.float32], warp: geometry.Warp, maps: Any, **_: Any) -> NDArray[np.float32]:
-        return geometry.warp_image(img, warp, maps)
+        return geometry.warp_image(img, warp, maps, self.place)
 
     def apply_to_labels(self, labels: NDArray[np.int32], warp: geometry.Warp, maps: Any, **_: Any) -> NDArray[np.int32]:
-        return geometry.warp_labels(labels, warp, maps)
+        return geometry.warp_labels(labels, warp, maps, self.place)
 
     def apply_to_known(self, known: NDArray[np.bool_], warp: geometry.Warp, maps: Any, **_: Any) -> NDArray[np.bool_]:
-        return geometry.warp_labels(known.view(np.uint8), warp, maps).view(np.bool_)
+        return geometry.warp_labels(known.view(np.uint8), warp, maps, self.place).view(np.bool_)
 
     def apply_to_points(self, points: NDArray[np.float32], warp: geometry.Warp, **_: Any) -> NDArray[np.float32]:
-        return geometry.move_points(points, warp)
+        return geometry.move_points(points - np.array(self.place, np.float32), warp)
 
 
 class Tone(A.ImageOnlyTransform):  # type: ignore[misc]

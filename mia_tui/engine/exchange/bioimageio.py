@@ -25,6 +25,7 @@ from mia_tui.engine.exchange.safetensors import extract
 from mia_tui.engine.exchange.source import Source, example_input
 from mia_tui.engine.networks import SIZE_MULTIPLE, NetworkSpec, architectures
 from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.plain_unet import ENCODER as PLAIN
 from mia_tui.errors import MiaError
 
 INSTALL = "pip install 'mia-tui[bioimageio,onnx]'"
@@ -221,7 +222,7 @@ def _weights(source: Source, folder: Path) -> Any:
 
 def _architecture(spec: NetworkSpec) -> Any:
     cls = architectures().get(spec.architecture)
-    if cls is None:
+    if cls is None or spec.encoder == PLAIN:
         return None
     arguments: dict[str, Any] = {
         "encoder_name": spec.encoder, "encoder_weights": None,

@@ -81,6 +81,11 @@ class DetectionTask(Task):
 
     # ---- training
 
+    def rim(self, config: TrainConfig) -> int:
+        """About the radius of an object. People mark the middle of what they see of an object at the edge of an image;
+        that of an object which only the patch cuts is elsewhere, even outside, and would teach to miss the former."""
+        return round(config.point_size * config.downscale)
+
     def target(
         self, annotation: Annotation, shape: tuple[int, int], config: TrainConfig, class_count: int
     ) -> dict[str, NDArray[Any]]:
@@ -89,6 +94,8 @@ class DetectionTask(Task):
             annotation.points, annotation.classes, class_count, shape, config.point_size * config.downscale
         )
         known = np.ones(shape, bool) if annotation.known is None else annotation.known | (heat.max(0) > 0)
+        if annotation.cut is not None:
+            known &= ~annotation.cut
         return {"heat": heat, "known": known}
 
     def loss(

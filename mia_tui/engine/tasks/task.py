@@ -38,12 +38,15 @@ class Annotation:
         Class 1..K of each label (index 0 is the background), of each point, or of the image.
     known : (Y, X) bool, optional
         Where the frame is annotated; None is everywhere.
+    cut : (Y, X) bool, optional
+        Of a patch: the pixels within the task's `rim` of a side where the frame goes on. None is nowhere.
     """
 
     classes: NDArray[np.uint8]
     labels: NDArray[Any] | None = None
     points: NDArray[np.float32] | None = None
     known: NDArray[np.bool_] | None = None
+    cut: NDArray[np.bool_] | None = None
 
     @property
     def count(self) -> int:
@@ -95,6 +98,10 @@ class Task(ABC):
         """Change what random weights a new network starts with, where the task knows better."""
 
     # ---- training
+
+    def rim(self, config: TrainConfig) -> int:
+        """Pixels from the side of a patch within which objects that the side cuts through would be learnt wrongly."""
+        return 0
 
     @abstractmethod
     def target(
