@@ -7,6 +7,15 @@ import pytest
 # Before anything reads it: tests run two at a time, and threads that wait for each other are many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+ALONE = ("tests/e2e/", "tests/screens/test_bytes.py")
+"""Tests that play a real terminal, or count what is drawn until it is quiet."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(item.config.rootpath).as_posix().startswith(ALONE):
+            item.add_marker("alone")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory) -> None:
