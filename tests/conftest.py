@@ -7,8 +7,8 @@ import pytest
 # Before anything reads it: tests run two at a time, and threads that wait for each other are many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ALONE = ("tests/e2e/", "tests/screens/test_bytes.py")
-"""Tests that play a real terminal, or count what is drawn until it is quiet."""
+ALONE = ("tests/e2e/", "tests/engine/test_memory.py", "tests/screens/test_bytes.py")
+"""Tests that play a real terminal, count what is drawn until it is quiet, or measure the memory of their process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
