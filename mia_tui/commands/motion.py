@@ -9,8 +9,8 @@ from mia_tui.analysis.motion_report import MotionReport, motion_report, summary,
 from mia_tui.errors import MiaError
 from mia_tui.imaging.source import Calibration
 from mia_tui.project import Project
-from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequence, find_sequences
-from mia_tui.tracking.store import read_tracks, tracks_path
+from mia_tui.tracking.sequence import Sequence, SequenceMasks, find_sequence
+from mia_tui.tracking.store import no_tracks, read_tracks, tracked_sequences
 
 Row = dict[str, Any]
 
@@ -65,12 +65,9 @@ def measure_sequences(
 
 
 def _tracked(project: Project, source: str) -> list[Sequence]:
-    found = [one for one in find_sequences(project) if tracks_path(project, one.name, source).exists()]
+    found = tracked_sequences(project, source)
     if not found:
-        raise MiaError(
-            f"no sequence of project {project.name} has tracks from {source}. "
-            f"Make them: mia-tui track {project.folder} --from {source}"
-        )
+        raise no_tracks(project, f"no sequence of project {project.name} has tracks", source)
     return found
 
 

@@ -22,7 +22,7 @@ from mia_tui.tracking.sequence import (
     read_detections,
     read_plane_labels,
 )
-from mia_tui.tracking.store import Link, corrections, create, read_tracks, tracks_path
+from mia_tui.tracking.store import Link, corrections, create, no_tracks, read_tracks, tracked_sequences, tracks_path
 from mia_tui.tracking.tracks import Tracks
 
 # ---- out -------------------------------------------------------------------------------------------------------------
@@ -67,10 +67,7 @@ def export_tracked(
     """
     found = list(_with_tracks(project, source, split, sequence))
     if not found:
-        raise MiaError(
-            f"no sequence of project {project.name} has tracks from {source}. "
-            f"Make them: mia-tui track {project.folder} --from {source}"
-        )
+        raise no_tracks(project, f"no sequence of project {project.name} has tracks", source)
     alone = len(found) == 1 and (not suffix or dest.suffix.lower() == suffix)
     place = checked_destination(project, dest.parent) / dest.name if alone else checked_destination(project, dest)
     report = ExportReport()
@@ -89,9 +86,12 @@ def export_tracked(
 
 
 def _with_tracks(project: Project, source: str, split: str | None, name: str | None) -> Iterator[Tracked]:
-    for sequence in [find_sequence(project, name)] if name else find_sequences(project):
-        known = split is None or sequence.name.startswith(PREDICT_PREFIX) == (split == "predict")
-        if known and tracks_path(project, sequence.name, source).exists():
+    tracked = tracked_sequences(project, source)
+    if name:
+        wanted = find_sequence(project, name)
+        tracked = [sequence for sequence in tracked if sequence.name == wanted.name]
+    for sequence in tracked:
+        if split is None or sequence.name.startswith(PREDICT_PREFIX) == (split == "predict"):
             called = exported_name(sequence.name, split).removesuffix(FOLDER).rstrip("/") or project.folder.name
             yield Tracked(sequence, read_tracks(project, sequence, source), called)
 

@@ -73,7 +73,6 @@ class BrowserScreen(ImageScreen):
         self._model: str | None = None
         self._show_labels = self._show_predictions = True
         self._show_ids = False
-        self._doing = ""
         self._lister: Newest[str | None, Listing] = Newest(
             self, lambda model: list_images(self.project, model), self._listed, self._not_listed
         )
@@ -187,7 +186,7 @@ class BrowserScreen(ImageScreen):
         except NoMatches:  # the screen is being closed
             return
         position = "" if self._index is None else f"{self._index + 1}/{len(self._listing.refs)}"
-        self.set_title_note("   ".join(filter(None, [self._doing, position])))
+        self.set_title_note("   ".join(filter(None, [self.doing, position])))
 
     def _overlay_text(self) -> Content:
         if self.shown is None:
@@ -211,8 +210,8 @@ class BrowserScreen(ImageScreen):
             return "No model has predicted anything yet. P predicts, g t trains a model."
         if action_id == "predictions" and self._model is None:
             return "No model has predicted anything yet. P predicts, g t trains a model."
-        if action_id in ("measure", "export") and self._doing:
-            return f"Wait until this is done: {self._doing}"
+        if action_id in ("measure", "export") and self.doing:
+            return f"Wait until this is done: {self.doing}"
         if action_id[:2] in ("t_", "z_") and self.shown is not None:
             t, _, z, *_ = self.shown.info.sizes
             if (t if action_id[0] == "t" else z) == 1:
@@ -327,27 +326,7 @@ class BrowserScreen(ImageScreen):
         self._run(f"exporting {source}", command, f"Exported to {dest}.")
 
     def _run(self, title: str, command: list[str], done: str) -> None:
-        self.run_worker(self._run_and_tell(title, command, done), group="command")
-
-    async def _run_and_tell(self, title: str, command: list[str], done: str) -> None:
-        from mia_tui.screens.command import run_command
-
-        self._doing = f"{title} …"
-        self.update_lines()
-        try:
-            await run_command(command, self._on_line)
-        except MiaError as error:
-            self.say(str(error), "error")
-        else:
-            self.say(done)
-        finally:
-            self._doing = ""
-            self.update_lines()
-            self.refresh_bindings()
-
-    def _on_line(self, line: str) -> None:
-        self._doing = line[:60]
-        self.update_lines()
+        self.run_worker(self.run_beside(title, command, done), group="command")
 
     async def action_predict(self) -> None:
         from mia_tui.widgets.choose import ChooseScreen

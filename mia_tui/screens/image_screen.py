@@ -103,6 +103,14 @@ LOOK_ACTIONS = (
 )
 
 
+def look_beside_digits(action: Action, **more: str) -> Action:
+    """A row of `LOOK_ACTIONS` for screens on which digits and brackets mean something else; `more` keys by id."""
+    keys = {"darker": "alt+comma", "brighter": "alt+full_stop", "channels_all": "alt+0", **more}
+    if action.id.startswith("channel_"):
+        return replace(action, keys=f"alt+{action.keys}")
+    return replace(action, keys=keys.get(action.id, action.keys))
+
+
 class ImageScreen(MiaScreen):
     """What the screens that show an image share: canvas, reader, look, zoom, cursor and read-out.
 
@@ -120,6 +128,8 @@ class ImageScreen(MiaScreen):
         super().__init__()
         write_only_changes(self)
         self.shown: ShownFrame | None = None
+        self.doing = ""
+        """What a command beside the screen is doing."""
         self._kept = RememberedLook()
         self._look_is_old = True
         self._asking = asyncio.Lock()
@@ -260,6 +270,28 @@ class ImageScreen(MiaScreen):
 
     def on_image_canvas_moved(self) -> None:
         self.update_readout()
+
+    # ---- commands beside the screen ---------------------------------------------------------------------------------
+
+    async def run_beside(self, title: str, command: list[str], done: str) -> bool:
+        """Run a `mia-tui` command in a process of its own; `doing` says how far it is. Whether it went well."""
+        from mia_tui.screens.command import run_command
+
+        self._tell_doing(f"{title} …")
+        try:
+            await run_command(command, lambda line: self._tell_doing(line[:60]))
+        except MiaError as error:
+            self.say(str(error), "error")
+            return False
+        finally:
+            self._tell_doing("")
+            self.refresh_bindings()
+        self.say(done)
+        return True
+
+    def _tell_doing(self, text: str) -> None:
+        self.doing = text
+        self.update_lines()
 
     # ---- texts ------------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ def join(book: TrackBook, draft: Draft, track: int, later: int) -> str:
     move_tail(book, draft, later, start, track)
     draft.mother(later, 0)
     _unmother(book, draft, track)
-    _fill_between(book, draft, track, end, start)
+    fill_between(book, draft, track, end, start)
     _pin_before(book, draft, track, start)
     return f"tracks {track} and {later} joined as {track}"
 
@@ -157,7 +157,7 @@ def fill(book: TrackBook, draft: Draft, track: int, frame: int, row: int | None 
     if row is None:
         earlier = max(f for f in book.frames(track) if f < frame)
         later = min(f for f in book.frames(track) if f > frame)
-        _fill_between(book, draft, track, earlier, later)
+        fill_between(book, draft, track, earlier, later)
         return f"track {track} filled between frames {earlier + 1} and {later + 1}"
     if book.track[row]:
         raise MiaError(f"object {book.detections.object[row]} is in track {book.track[row]}.")
@@ -177,7 +177,7 @@ def extend(book: TrackBook, draft: Draft, track: int, row: int) -> str:
     earlier, later = sorted((frame, book.first(track) if frame < book.first(track) else book.last(track)))
     draft.move(_one(row), track)
     _unmother(book, draft, track)
-    _fill_between(book, draft, track, earlier, later)
+    fill_between(book, draft, track, earlier, later)
     _pin_before(book, draft, track, later)
     return f"track {track} extended to object {book.detections.object[row]} of frame {frame + 1}"
 
@@ -265,10 +265,10 @@ def _fill_before(book: TrackBook, draft: Draft, track: int, frame: int) -> None:
     """Fill what lies between this frame of a track and the one before it."""
     earlier = [other for other in book.frames(track) if other < frame]
     if earlier:
-        _fill_between(book, draft, track, earlier[-1], frame)
+        fill_between(book, draft, track, earlier[-1], frame)
 
 
-def _fill_between(book: TrackBook, draft: Draft, track: int, earlier: int, later: int) -> None:
+def fill_between(book: TrackBook, draft: Draft, track: int, earlier: int, later: int) -> None:
     """Positions on the way from one frame of a track to a later one, in equal steps."""
     one, other = book.position_at(track, earlier), book.position_at(track, later)
     if one is None or other is None:

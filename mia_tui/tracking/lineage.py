@@ -1,5 +1,6 @@
 """Who came from whom, and when: births, divisions, generations, fates."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mia_tui.tracking.tracks import Tracks
@@ -92,16 +93,20 @@ def families(found: dict[int, Life]) -> list[list[int]]:
     for life in found.values():
         members[life.founder] = members.get(life.founder, 0) + 1
     founders = sorted(members, key=lambda track: (-members[track], found[track].first, track))
-    return [_in_order(found, founder) for founder in founders]
+    daughters = {track: life.daughters for track, life in found.items()}
+    return [in_order(daughters, founder) for founder in founders]
 
 
-def _in_order(found: dict[int, Life], founder: int) -> list[int]:
-    """Without recursion: a lineage of bacteria may be deeper than Python's stack."""
+def in_order(daughters: Mapping[int, Sequence[int]], founder: int) -> list[int]:
+    """A family in the order of a drawn tree: a mother stands between the first half of her daughters and the second.
+
+    Without recursion: a lineage of bacteria may be deeper than Python's stack.
+    """
     order: list[int] = []
     todo: list[tuple[int, bool]] = [(founder, False)]
     while todo:
         track, opened = todo.pop()
-        below = found[track].daughters
+        below = daughters.get(track, ())
         if opened or not below:
             order.append(track)
             continue

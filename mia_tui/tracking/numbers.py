@@ -5,19 +5,14 @@ from dataclasses import replace
 
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.project import Project
-from mia_tui.tracking.sequence import find_sequences
-from mia_tui.tracking.store import read_tracks, tracks_path
+from mia_tui.tracking.store import read_tracks, tracked_sequences
 from mia_tui.tracking.tracks import Tracks
 
 
 def track_numbers(project: Project, source: str) -> dict[tuple[str, str], dict[int, int]]:
     """(Image key, frame) -> object -> track, for every frame of a tracked sequence."""
     found: dict[tuple[str, str], dict[int, int]] = {}
-    if not any(tracks_path(project, "x", source).parent.rglob("*.csv")):
-        return found
-    for sequence in find_sequences(project):
-        if not tracks_path(project, sequence.name, source).exists():
-            continue
+    for sequence in tracked_sequences(project, source):
         numbers = numbers_of(read_tracks(project, sequence, source))
         for index, moment in enumerate(sequence.moments):
             if moment is None:

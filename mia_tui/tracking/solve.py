@@ -1,10 +1,13 @@
 """Linking again where something changed: around a decision, or the frames that are new. The rest stays as it is."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from mia_tui.errors import MiaError
 from mia_tui.tracking.book import Draft, TrackBook
 from mia_tui.tracking.detections import Array, Detections
+from mia_tui.tracking.edits import fill_between
 from mia_tui.tracking.link import Masks, extend, relink
 from mia_tui.tracking.options import LinkOptions
 from mia_tui.tracking.pins import Pins
@@ -131,8 +134,9 @@ def follow_links(book: TrackBook, draft: Draft, edges: Array) -> str:
         All links, as `edges_of` lists them, in any order.
     """
     count = len(book.track)
-    now, then = (np.unique(links[:, 0] * count + links[:, 1]) for links in (edges_of(book), edges))
-    changed = np.setxor1d(now, then)
+    codes = np.sort(np.concatenate([links[:, 0] * count + links[:, 1] for links in (edges_of(book), edges)]))
+    twin = np.append(codes[1:] == codes[:-1], False)
+    changed = codes[~(twin | np.roll(twin, 1))]  # the links that are only in one of both
     if not len(changed):
         raise MiaError("linking again changes nothing here.")
     ends = np.unique(np.concatenate([changed // count, changed % count]))
@@ -202,12 +206,9 @@ def _lone(book: TrackBook, one: int, other: int) -> bool:
 
 def _fill_again(book: TrackBook, draft: Draft, track: int) -> None:
     """Fill the gaps of a track, and nothing else of it."""
-    rows = book.rows(track)
-    frames, found = book.detections.frame[rows].tolist(), book.detections.position
-    wanted: dict[int, tuple[float, ...]] = {}
-    for one, other, a, b in zip(rows[:-1], rows[1:], frames[:-1], frames[1:], strict=True):
-        for frame in range(a + 1, b):
-            share = (frame - a) / (b - a)
-            wanted[frame] = tuple((found[one] + share * (found[other] - found[one])).tolist())
-    for frame in {*book.filled.get(track, ()), *wanted}:
-        draft.fill(track, frame, wanted.get(frame))
+    frames = book.detections.frame[book.rows(track)].tolist()
+    gaps = {frame for a, b in pairwise(frames) for frame in range(a + 1, b)}
+    for frame in book.filled.get(track, {}).keys() - gaps:
+        draft.fill(track, frame, None)
+    for earlier, later in pairwise(frames):
+        fill_between(book, draft, track, earlier, later)

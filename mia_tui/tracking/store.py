@@ -29,7 +29,7 @@ from mia_tui.storage import write_bytes, write_json
 from mia_tui.tracking.book import Name, Step, TrackBook
 from mia_tui.tracking.detections import Detections
 from mia_tui.tracking.labels_now import with_labels
-from mia_tui.tracking.sequence import Moment, Sequence, label_path
+from mia_tui.tracking.sequence import Moment, Sequence, find_sequences, label_path
 from mia_tui.tracking.table import Frames, digest, dump, parse, write_lineage
 from mia_tui.tracking.tracks import Tracks
 
@@ -109,6 +109,18 @@ def create(
     finally:
         release_lock(path, lock)
     return path
+
+
+def tracked_sequences(project: Project, source: str) -> list[Sequence]:
+    """The sequences that have tracks."""
+    if not any(tracks_path(project, "x", source).parent.rglob("*.csv")):
+        return []  # without looking into every image
+    return [one for one in find_sequences(project) if tracks_path(project, one.name, source).exists()]
+
+
+def no_tracks(project: Project, what: str, source: str) -> MiaError:
+    """That there are no tracks, and how to make them; `what` says so: "a.tif has no tracks"."""
+    return MiaError(f"{what} from {source}. Make them: mia-tui track {project.folder} --from {source}")
 
 
 def corrections(path: Path) -> int:
@@ -220,10 +232,7 @@ class TrackStore:
         self.sequence, self.source = sequence, source
         self.project, self._clock = project, clock
         if not self.path.exists():
-            raise MiaError(
-                f"{sequence.name} has no tracks from {source}. "
-                f"Make them: mia-tui track {project.folder} --from {source}"
-            )
+            raise no_tracks(project, f"{sequence.name} has no tracks", source)
         self._lock: int | None = None if read_only else take_lock(self.path)
         try:
             self._load()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mia_tui.tracking.book import TrackBook
+from mia_tui.tracking.lineage import in_order
 
 LABEL = 8
 BARS = " ▁▂▃▄▅▆▇█"
@@ -32,24 +33,20 @@ def column_of(frame: int, frames: int, width: int) -> int:
     return frame * columns(frames, width) // frames
 
 
-def family(book: TrackBook, track: int) -> list[int]:
+def daughters_of(book: TrackBook) -> dict[int, list[int]]:
+    """Mother -> her daughters, ascending."""
+    found: dict[int, list[int]] = {}
+    for daughter in sorted(book.mothers):
+        found.setdefault(book.mothers[daughter], []).append(daughter)
+    return found
+
+
+def family(book: TrackBook, track: int, daughters: dict[int, list[int]] | None = None) -> list[int]:
     """The first known ancestor of a track and all that came from it, every mother between her daughters."""
-    root, seen = track, {track}
-    while (mother := book.mothers.get(root)) is not None and mother not in seen:
-        root = mother
-        seen.add(root)
-    order: list[int] = []
-    waiting: list[tuple[int, bool]] = [(root, False)]
-    while waiting:
-        number, ready = waiting.pop()
-        if ready:
-            order.append(number)
-            continue
-        daughters = book.daughters(number)
-        waiting += [(daughter, False) for daughter in reversed(daughters[1:])]
-        waiting.append((number, True))
-        waiting += [(daughter, False) for daughter in daughters[:1]]
-    return order
+    root = track
+    while root in book.mothers:  # a mother ends before her daughters start: there are no circles
+        root = book.mothers[root]
+    return in_order(daughters_of(book) if daughters is None else daughters, root)
 
 
 def lineage_strip(book: TrackBook, track: int, width: int, height: int) -> list[StripLine]:
@@ -58,7 +55,8 @@ def lineage_strip(book: TrackBook, track: int, width: int, height: int) -> list[
     `━` an object, `┄` a frame without one. Daughters hang on their mother by `╭` and `╰`.
     """
     frames = book.detections.frames
-    order = family(book, track)
+    daughters = daughters_of(book)
+    order = family(book, track, daughters)
     lines = {number: index for index, number in enumerate(order)}
     size = columns(frames, width)
     signs = np.full((len(order), size), " ")
@@ -66,7 +64,7 @@ def lineage_strip(book: TrackBook, track: int, width: int, height: int) -> list[
     for number, line in lines.items():
         _draw_life(book, number, signs[line], owners[line], width)
     for number, line in lines.items():
-        for daughter in book.daughters(number):
+        for daughter in daughters.get(number, ()):
             _draw_branch(signs, owners, line, lines[daughter], column_of(book.first(daughter), frames, width), daughter)
     top = min(max(0, lines[track] - height // 2), max(0, len(order) - height))
     return [

@@ -1,7 +1,6 @@
 """Labelling outlines and points over the image. The desk (`labeling/desk`) takes the keys; this screen shows it."""
 
 import asyncio
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +10,7 @@ from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
-from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS
+from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, look_beside_digits
 from mia_tui.screens.labeling.predicted import PredictedScreen
 from mia_tui.widgets.actions import MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
@@ -41,14 +40,6 @@ def _take_network(desk: "Desk", network: "Network") -> None:
         desk.warn(str(error))
 
 
-def _look(action: Action) -> Action:
-    """The look actions with keys that labelling does not need: digits are classes here."""
-    keys = {"darker": "alt+comma", "brighter": "alt+full_stop", "channels_all": "alt+0"}
-    if action.id.startswith("channel_"):
-        return replace(action, keys=f"alt+{action.keys}")
-    return replace(action, keys=keys.get(action.id, action.keys))
-
-
 class LabelScreen(PredictedScreen):
     """One image of the project on the desk."""
 
@@ -70,7 +61,7 @@ class LabelScreen(PredictedScreen):
         Action("scores", "number_sign", "Scores on or off", "View"),
         Action("labels", "o", "Labels on or off", "View"),
         Action("zoom_object", "Z", "Zoom to the object", "View"),
-        *map(_look, LOOK_ACTIONS),
+        *map(look_beside_digits, LOOK_ACTIONS),
         *VIEW_ACTIONS,
     )
     DEFAULT_CSS = """

@@ -36,8 +36,6 @@ class TrackDeskScreen(ImageScreen):
         """Sequence, frame and track that were looked at last."""
         self._queue: deque[Key] = deque()
         self._pumping = False
-        self._busy = ""
-        self._doing = ""
         self._turn = asyncio.Lock()
         self._opening = asyncio.Lock()
         self._timer: Timer | None = None
@@ -164,7 +162,7 @@ class TrackDeskScreen(ImageScreen):
     def _ask_frame(self) -> None:
         """Read the frame that the desk looks at; what lies over it changes when it is there."""
         desk = self._desk
-        if desk is None or (self._asked == desk.frame and self.shown is not None and self._plane_shown(desk)):
+        if desk is None or (self._asked == desk.frame and self.shown is not None and self.shown.z == desk.plane):
             return
         self._asked = desk.frame
         moment = desk.store.sequence.moments[desk.frame]
@@ -177,9 +175,6 @@ class TrackDeskScreen(ImageScreen):
         self.host.at_hand = moment.key, moment.t, desk.plane
         kind, _, model = desk.store.source.partition(":")
         self.ask(moment.key, moment.t, desk.plane, model if kind == "predictions" else None)
-
-    def _plane_shown(self, desk: "TrackDesk") -> bool:
-        return self.shown is None or self.shown.z == desk.plane
 
     def frame_shown(self, shown: "ShownFrame") -> None:
         desk = self._desk

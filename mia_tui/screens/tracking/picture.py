@@ -53,9 +53,9 @@ def trails_layer(book: "TrackBook", frame: int, length: int, held: int) -> Layer
     segments, owners = _segments(book, _of_frames(book, max(0, frame - length), frame))
     parts, names, dashed = [segments], [owners], [np.zeros(len(owners), bool)]
     if held:
-        for chosen, future in ((found.frame <= frame, False), (found.frame >= frame, True)):
-            own = book.rows(held)
-            more, of = _segments(book, own[chosen[own]])
+        own = book.rows(held)
+        for chosen, future in ((found.frame[own] <= frame, False), (found.frame[own] >= frame, True)):
+            more, of = _segments(book, own[chosen])
             parts, names, dashed = [*parts, more], [*names, of], [*dashed, np.full(len(of), future)]
     joined, tracks, gaps = np.concatenate(parts), np.concatenate(names), np.concatenate(dashed)
     keys, owner = np.unique(np.stack([tracks, gaps], 1), axis=0, return_inverse=True)

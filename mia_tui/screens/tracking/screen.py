@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.css.query import NoMatches
@@ -11,16 +11,12 @@ from textual.widgets import Static
 
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
-from mia_tui.screens.command import run_command
-from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS
+from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, look_beside_digits
 from mia_tui.screens.tracking.choices import find_choices
 from mia_tui.screens.tracking.desk_screen import TRAILS, TrackDeskScreen
 from mia_tui.widgets.actions import MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
 from mia_tui.widgets.line import Line
-
-if TYPE_CHECKING:
-    pass
 
 PLAY_S = 0.15
 """Between two frames while playing; a frame that is not there yet is waited for."""
@@ -43,14 +39,6 @@ def _view_rows() -> tuple[Action, ...]:
     return tuple(replace(action, keys="plus") if action.id == "zoom_in" else action for action in kept)
 
 
-def _look(action: Action) -> Action:
-    """The look actions with keys that tracks do not need: digits choose candidates here."""
-    keys = {"darker": "alt+comma", "brighter": "alt+full_stop", "channels_all": "alt+0", "invert": "alt+i"}
-    if action.id.startswith("channel_"):
-        return replace(action, keys=f"alt+{action.keys}")
-    return replace(action, keys=keys.get(action.id, action.keys))
-
-
 class TrackingScreen(TrackDeskScreen):
     """One sequence of the project with its tracks."""
 
@@ -71,7 +59,7 @@ class TrackingScreen(TrackDeskScreen):
         Action("zoom_track", "Z", "Zoom to the track", "View"),
         Action("motion", "m", "Motion: tables and plots", "Do"),
         Action("export", "e", "Export the tracks", "Do"),
-        *map(_look, LOOK_ACTIONS),
+        *(look_beside_digits(action, invert="alt+i") for action in LOOK_ACTIONS),
         *_view_rows(),
     )
     DEFAULT_CSS = """
@@ -115,13 +103,13 @@ class TrackingScreen(TrackDeskScreen):
             return
         desk = self._desk
         readout.update(self.readout())
-        self.set_title_note(self._doing)
+        self.set_title_note(self.doing)
         if desk is None:
             for line in (info, state, strip, choice):
                 line.update("")
             return
         info.update(info_text(desk, info.content_size.width))
-        state.update(state_text(desk, state.content_size.width, self._busy))
+        state.update(state_text(desk, state.content_size.width))
         choice.update(choice_text(desk))
         strip.update(strip_text(desk, strip.content_size.width, strip.content_size.height))
 
@@ -154,8 +142,8 @@ class TrackingScreen(TrackDeskScreen):
             return "No tracks are open: ctrl+l links the sequence."
         if action_id in ("sequence", "link") and not self._choices:
             return "Nothing can be tracked yet: label or predict a stack or a folder of frames first."
-        if action_id in ("link", "motion", "export") and self._doing:
-            return f"Wait until this is done: {self._doing}"
+        if action_id in ("link", "motion", "export") and self.doing:
+            return f"Wait until this is done: {self.doing}"
         if action_id.startswith("z_") and desk is not None and desk.store.sequence.planes == 1:
             return "This sequence has one z plane."
         return super().disabled_reason(action_id)
@@ -243,11 +231,10 @@ class TrackingScreen(TrackDeskScreen):
         self.run_worker(self._link(), group="tracking-link")
 
     async def _link(self) -> None:
-        assert self._chosen is not None
-        sequence, source = self._chosen
+        sequence, source = self._named()
         await self._close()
         command = ["track", str(self.project.folder), "--sequence", sequence, "--from", source, "--keep"]
-        if await self._run(f"linking {sequence}", command, "The tracks are new."):
+        if await self.run_beside(f"linking {sequence}", command, "The tracks are new."):
             self._choices = await asyncio.to_thread(find_choices, self.project)
         await self._open(self._best())
 
@@ -284,25 +271,5 @@ class TrackingScreen(TrackDeskScreen):
     async def _run_reopening(self, title: str, command: list[str], done: str) -> None:
         """The tracks are written and read again: the command sees every correction."""
         await self._close()
-        await self._run(title, command, done)
+        await self.run_beside(title, command, done)
         await self._open(self._best())
-
-    async def _run(self, title: str, command: list[str], done: str) -> bool:
-        """Run a command beside the screen and say what came of it."""
-        self._doing = f"{title} …"
-        self.update_lines()
-        try:
-            await run_command(command, self._on_line)
-        except MiaError as error:
-            self.say(str(error), "error")
-            return False
-        finally:
-            self._doing = ""
-            self.update_lines()
-            self.refresh_bindings()
-        self.say(done)
-        return True
-
-    def _on_line(self, line: str) -> None:
-        self._doing = line[:60]
-        self.update_lines()

@@ -74,9 +74,9 @@ def _strip_line(line: StripLine, at: int, held: int) -> list[Any]:
     return parts
 
 
-def state_text(desk: "TrackDesk", width: int, busy: str) -> Content:
+def state_text(desk: "TrackDesk", width: int) -> Content:
     """What keys go to now or what is in hand, what the last key did; at the right whether it is on disk."""
-    saved = busy or ("viewing only" if desk.store.read_only else "saved")
+    saved = "viewing only" if desk.store.read_only else "saved"
     room = width - cell_len(saved) - 2
     head = desk.mode.text if desk.mode is not None else _in_hand(desk)
     said = desk.message

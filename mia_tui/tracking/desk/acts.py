@@ -6,6 +6,7 @@ from mia_tui.errors import MiaError
 from mia_tui.tracking import edits
 from mia_tui.tracking.desk.modes import Menu, Numbering
 from mia_tui.tracking.desk.rows import row
+from mia_tui.tracking.fixes import set_aside
 from mia_tui.tracking.sequence import masks_to_link
 from mia_tui.tracking.solve import solve_around
 
@@ -145,7 +146,8 @@ def _problem(desk: "TrackDesk") -> str | None:
 @row("aside", "a", "Fine as it is", "Problems", why=_problem, more="This is no problem: do not show it again")
 def aside(desk: "TrackDesk") -> None:
     assert desk.problem is not None
-    desk.edit(edits.accept, desk.problem.kind, desk.problem.rows)
+    fix = set_aside(desk.problem)
+    desk.edit(fix.edit, *fix.arguments)
     _jump(desk, 1)
 
 
