@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from driving import screen_text, until
-from movies import linked, movie
+from movies import SIZE, linked, movie, squares
 
 from mia_tui.app import MiaApp
+from mia_tui.labeling.store import write_frame
 from mia_tui.tracking.sequence import find_sequence
 from mia_tui.tracking.store import TrackStore, read_tracks, tracks_path
 
@@ -112,6 +115,24 @@ async def test_without_tracks_it_says_how_to_make_them_and_a_key_does(tmp_path: 
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "3 tracks" in screen_text(app), 60)
     assert spans(project) == [[1, 0, 7, 0], [2, 0, 7, 0], [3, 0, 7, 0]]
+
+
+async def test_the_movie_that_was_looked_at_is_opened_and_not_images_that_are_no_series(tmp_path: Path) -> None:
+    project = movie(tmp_path, LANES)
+    for name in ("kidney.png", "liver.png"):
+        cv2.imwrite(str(project.roots["train"] / name), np.zeros(SIZE, np.uint8))
+        write_frame(project.labels_path(name, "image"), squares(LANES[0]))
+    app = MiaApp(project.folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "kidney.png" in screen_text(app))
+        await pilot.press("g", "k")
+        await until(pilot, lambda: "lapse.tif has no tracks" in screen_text(app))
+        await pilot.press("S")
+        await until(pilot, lambda: "perhaps no series" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "do not say that these images follow each other" in screen_text(app))
+        await pilot.press("ctrl+l")  # what was chosen is linked and opened, not what is at hand
+        await until(pilot, lambda: "frame 1/2" in screen_text(app), 60)
 
 
 async def test_without_anything_to_track_it_says_what_it_takes(tmp_path: Path) -> None:

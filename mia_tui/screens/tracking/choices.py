@@ -20,7 +20,7 @@ class Choice:
 
     @property
     def text(self) -> str:
-        state = "tracked" if self.tracked else "not linked yet"
+        state = "tracked" if self.tracked else "not linked" if self.sequence.series else "perhaps no series"
         return f"{self.sequence.name}   {len(self.sequence.moments)} frames   {self.source}   {state}"
 
 
@@ -47,11 +47,13 @@ def find_choices(project: Project) -> list[Choice]:
 
 
 def best_choice(choices: Items[Choice], before: tuple[str, str] | None, at_hand: tuple[str, int, int] | None) -> Choice:
-    """The one that was open before, else one with the image at hand, tracked if possible."""
+    """That of the image at hand where it is certainly one of a series, else the one before; tracked if possible."""
     key = at_hand[0] if at_hand else None
 
-    def fit(choice: Choice) -> tuple[bool, bool, bool, bool]:
+    def fit(choice: Choice) -> tuple[bool, ...]:
+        series = choice.sequence.series
         here = any(moment is not None and moment.key == key for moment in choice.sequence.moments)
-        return (choice.sequence.name, choice.source) == before, here, choice.tracked, choice.sequence.series
+        was = (choice.sequence.name, choice.source) == before
+        return here and (series or choice.tracked), was, choice.tracked, series, here
 
     return max(choices, key=fit)

@@ -108,13 +108,21 @@ class TrackDeskScreen(ImageScreen):
     def _best(self) -> Choice:
         return best_choice(self._choices, self._chosen, self.host.at_hand)
 
+    async def _open_again(self) -> None:
+        """What was open, as it is on disk now."""
+        self._choices = await asyncio.to_thread(find_choices, self.project)
+        again = next((c for c in self._choices if (c.sequence.name, c.source) == self._chosen), None)
+        if again is not None:
+            await self._open(again)
+
     async def _open(self, choice: Choice) -> None:
         """Open the tracks of a sequence, or say how to make them."""
         await self._close()
         self._chosen = choice.sequence.name, choice.source
         if not choice.tracked:
+            doubt = "" if choice.sequence.series else "Their names do not say that these images follow each other.\n"
             self._show_nothing(
-                f"{choice.sequence.name} has no tracks of {choice.source} yet.\n"
+                f"{choice.sequence.name} has no tracks of {choice.source} yet.\n{doubt}"
                 "ctrl+l links its objects.   S chooses another sequence."
             )
             return

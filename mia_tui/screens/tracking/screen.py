@@ -1,6 +1,5 @@
 """The tracks of a sequence over its images. The desk (`tracking/desk`) takes the keys; this screen shows it."""
 
-import asyncio
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import ClassVar
@@ -12,7 +11,6 @@ from textual.widgets import Static
 from mia_tui.errors import MiaError
 from mia_tui.keymap import Action
 from mia_tui.screens.image_screen import LOOK_ACTIONS, VIEW_ACTIONS, look_beside_digits
-from mia_tui.screens.tracking.choices import find_choices
 from mia_tui.screens.tracking.desk_screen import TRAILS, TrackDeskScreen
 from mia_tui.widgets.actions import MAX_FOOTER_KEYS
 from mia_tui.widgets.canvas.widget import ImageCanvas
@@ -234,9 +232,8 @@ class TrackingScreen(TrackDeskScreen):
         sequence, source = self._named()
         await self._close()
         command = ["track", str(self.project.folder), "--sequence", sequence, "--from", source, "--keep"]
-        if await self.run_beside(f"linking {sequence}", command, "The tracks are new."):
-            self._choices = await asyncio.to_thread(find_choices, self.project)
-        await self._open(self._best())
+        await self.run_beside(f"linking {sequence}", command, "The tracks are new.")
+        await self._open_again()
 
     def action_motion(self) -> None:
         """Tables and plots into results/motion."""
@@ -272,4 +269,4 @@ class TrackingScreen(TrackDeskScreen):
         """The tracks are written and read again: the command sees every correction."""
         await self._close()
         await self.run_beside(title, command, done)
-        await self._open(self._best())
+        await self._open_again()
