@@ -17,7 +17,11 @@ from _output import show
 
 from mia_tui.engine.bundle import ModelCard, load_model, save_model
 from mia_tui.engine.exchange.onnx_runtime import OnnxNetwork, fast_network
-from mia_tui.engine.networks import build_network, place
+from mia_tui.engine.inputs import Inputs
+from mia_tui.engine.networks import NetworkSpec, build_network, place
+from mia_tui.engine.normalize import Normalization
+from mia_tui.engine.tasks.segmentation import Decoding
+from mia_tui.engine.tiling import Tiling
 
 ROUNDS, TILES, THREADS = 5, 4, 1
 ENCODERS = ("resnet18", "mobilenet_v2", "efficientnet-b0")
@@ -44,14 +48,10 @@ fast_network(Path({folder!r}), {threads})(np.zeros((1, 1, 256, 256), np.float32)
 def model_folder(folder: Path, encoder: str) -> Path:
     """A model with random weights."""
     torch.manual_seed(0)
-    values = {
-        "format": 1, "task": "segmentation", "classes": [{"name": "cell", "color": "#56B4E9"}],
-        "network": {"architecture": "Unet", "encoder": encoder, "in_channels": 1, "out_channels": 3,
-                    "decoder_channels": [128, 64, 48, 32, 16]},
-        "channels": {"count": 1, "chosen": None}, "normalization": {}, "decoding": {"touching": "border"},
-        "tiling": {"size": 256}, "pixel_size": None, "training": {}, "metrics": {},
-    }  # fmt: skip
-    card = ModelCard.from_json(values)
+    spec = NetworkSpec("Unet", encoder, 1, 3, (128, 64, 48, 32, 16))
+    card = ModelCard(
+        "segmentation", (("cell", "#56B4E9"),), spec, Inputs(1), Normalization(), Decoding("border"), Tiling(size=256)
+    )
     save_model(folder / encoder, card, build_network(card.network).state_dict())
     return folder / encoder
 

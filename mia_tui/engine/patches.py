@@ -176,7 +176,7 @@ def consecutive(labels: NDArray[np.integer], classes: NDArray[np.uint8]) -> tupl
     there[labels.ravel()] = True
     there[0] = True
     numbers = np.cumsum(there, dtype=np.int32) - 1
-    renumbered: NDArray[np.int32] = numbers[labels]
+    renumbered: NDArray[np.int32] = numbers.take(labels)
     return renumbered, classes[there]
 
 

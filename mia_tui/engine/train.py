@@ -269,20 +269,21 @@ def export(job: Job, material: Material, progress: Progress) -> None:
 
 
 class _Speed:
-    """Reports loss and speed, at most every `REPORT_S` seconds."""
+    """Reports loss and speed: the first step at once, then at most every `REPORT_S` seconds."""
 
     def __init__(self, job: Job, loader: Loader) -> None:
         self.job, self.loader = job, loader
         self._reported = time.monotonic()
         self._since = 0
+        self._silent = True
 
     def report(self, progress: Progress, clock: Clock, learner: Learner, rate: float) -> None:
         self._since += self.job.config.accumulate
         passed = time.monotonic() - self._reported
-        if passed < REPORT_S:
+        if passed < REPORT_S and not self._silent:
             return
         samples = self._since * self.loader.batch_size / passed
-        self._reported, self._since = time.monotonic(), 0
+        self._reported, self._since, self._silent = time.monotonic(), 0, False
         done = progress.epoch * self.loader.steps + progress.step
         progress.loss_sum += learner.take_losses()
         self.job.reporter.event(

@@ -77,9 +77,10 @@ def target(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         (dy, dx): unit vectors inside of objects (zero at most at an object's middle), 0 on background.
     """
     field = np.zeros((2, *instances.shape), np.float32)
-    y, x = np.nonzero(instances)
-    pixels, _ = heat.group(instances[y, x], y, x)
-    field[:, pixels.y, pixels.x] = heat.flow(pixels)
+    at = np.flatnonzero(instances)
+    y, x = np.divmod(at, instances.shape[1])
+    pixels, order = heat.group(instances.ravel()[at], y, x)
+    field.reshape(2, -1)[:, at[order]] = heat.flow(pixels)
     return field
 
 

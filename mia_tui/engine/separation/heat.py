@@ -57,12 +57,17 @@ class _Sheet:
 
 def group(ids: NDArray[np.integer[Any]], y: Ints, x: Ints) -> tuple[Pixels, Ints]:
     """Pixels grouped by id, and the order that does it (`y[order]` is `Pixels.y`)."""
-    order = np.argsort(ids, kind="stable")
+    order = np.argsort(_narrow(ids), kind="stable")
     ordered = ids[order]
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ids) else np.empty(0, np.int64)
     start = np.append(first, len(ids))
     owner = np.repeat(np.arange(len(first)), np.diff(start))
     return Pixels(y[order], x[order], owner, start), order
+
+
+def _narrow(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Values that are not negative, in two bytes if they fit: NumPy sorts those ten times as fast."""
+    return values.astype(np.uint16) if values.max(initial=0) < 1 << 16 else values
 
 
 def flow(pixels: Pixels) -> NDArray[np.float32]:
@@ -78,21 +83,21 @@ def flow(pixels: Pixels) -> NDArray[np.float32]:
     if not len(pixels.y):
         return np.zeros((2, 0), np.float32)
     source, middle = _sources(pixels)
-    slope = np.zeros((2, len(pixels.y)), np.float32)
-    is_source = np.zeros(len(pixels.y), bool)
-    is_source[source] = True
-    todo = np.arange(len(pixels.y))
-    for effort, precision in ATTEMPTS:
-        some, _ = group(pixels.owner[todo], pixels.y[todo], pixels.x[todo])
-        slope[:, todo], faint = _slope(some, np.flatnonzero(is_source[todo]), effort, precision)
-        todo = todo[faint[some.owner]]
-        if not len(todo):
+    effort, precision = ATTEMPTS[0]
+    slope, faint = _slope(pixels, source, effort, precision)
+    for effort, precision in ATTEMPTS[1:]:
+        if not faint.any():
             break
+        todo = np.flatnonzero(faint[pixels.owner])
+        some, _ = group(pixels.owner[todo], pixels.y[todo], pixels.x[todo])
+        slope[:, todo], still = _slope(some, np.flatnonzero(np.isin(todo, source)), effort, precision)
+        faint[faint] = still
     length = np.hypot(slope[0], slope[1])
-    straight = middle[:, pixels.owner] - np.stack([pixels.y, pixels.x])
-    slope = np.where(length > 0, slope, straight)
-    length = np.where(length > 0, length, np.hypot(straight[0], straight[1]))
-    return (slope / np.where(length > 1e-6, length, np.inf)).astype(np.float32)
+    flat = np.flatnonzero(length == 0)
+    straight = middle[:, pixels.owner[flat]] - np.stack([pixels.y[flat], pixels.x[flat]])
+    slope[:, flat], length[flat] = straight, np.hypot(straight[0], straight[1])
+    slope /= np.where(length > 1e-6, length, np.float32(np.inf))
+    return slope
 
 
 def _slope(
@@ -104,12 +109,14 @@ def _slope(
     """
     sheet = _lay_out(pixels, effort, precision)
     heat, y, x = _spread(sheet, source, pixels.owner[source]), sheet.y, sheet.x
-    warmth = heat[y, x]
-    slope = np.stack([heat[y + 1, x] - heat[y - 1, x], heat[y, x + 1] - heat[y, x - 1]])
+    at, row = y * heat.shape[1] + x, heat.shape[1]
+    warmth = heat.take(at)
+    slope = np.stack([heat.take(at + step) - heat.take(at - step) for step in (row, 1)])
     largest = np.abs(slope).max(0)
     tiny = FAINT if precision is np.float32 else np.finfo(precision).tiny
     clear = (largest > 1e-5 * warmth) & (largest > tiny)
-    slope = np.where(clear, slope, 0) / np.where(clear, largest, 1)
+    slope *= clear
+    slope /= np.where(clear, largest, precision(1))
     faint = np.zeros(len(pixels.first), bool)
     cold = np.flatnonzero(warmth < tiny)
     if len(cold):
@@ -142,7 +149,7 @@ def _sources(pixels: Pixels) -> tuple[Ints, NDArray[np.float64]]:
 
 def _median(pixels: Pixels, values: Ints) -> NDArray[np.float64]:
     span = int(values.max()) + 1
-    ordered = np.sort(pixels.owner * span + values) % span
+    ordered = np.sort(_narrow(pixels.owner * span + values), kind="stable") % span
     size = np.diff(pixels.start)
     median: NDArray[np.float64] = (ordered[pixels.first + (size - 1) // 2] + ordered[pixels.first + size // 2]) / 2
     return median
