@@ -41,6 +41,8 @@ from mia_tui.runfolder import RunFolder
 from mia_tui.simulate import write_dataset
 
 ROUNDS, STEPS = 5, 3
+SIDE, BATCH = 256, 8
+"""Of the patches."""
 
 
 class Silent:
@@ -55,7 +57,7 @@ def make_job(folder: Path, device: str, **changes: object) -> Job:
     project = Project.create(folder / "project", images=folder / "images" / "train")
     import_masks(project, folder / "images" / "train_masks", kind="instance")
     config = make_config({
-        "encoder": "resnet18", "decoder_channels": [256, 128, 64, 32, 16], "patch_size": 256, "batch_size": 8,
+        "encoder": "resnet18", "decoder_channels": [256, 128, 64, 32, 16], "patch_size": SIDE, "batch_size": BATCH,
         "device": device, "steps_per_epoch": 1000, "threads": 1, **changes,
     })  # fmt: skip
     return Job(project, config, RunFolder.create(project.runs_folder, "bench", {}), "bench", Silent())
@@ -204,7 +206,7 @@ def naive_samples(images: list[Path], masks: Path) -> Callable[[int], Any]:
     from albumentations.pytorch import ToTensorV2
 
     change = A.Compose([
-        A.RandomCrop(256, 256), A.D4(p=1.0),
+        A.RandomCrop(SIDE, SIDE), A.D4(p=1.0),
         A.Affine(scale=(0.7, 1.4), rotate=(-180, 180), shear=(-8, 8), border_mode=cv2.BORDER_REFLECT_101, p=0.7),
         A.ElasticTransform(alpha=30, sigma=6, p=0.3), A.RandomBrightnessContrast(p=0.6), A.RandomGamma(p=0.5),
         A.GaussNoise(std_range=(0.005, 0.05), per_channel=True, p=0.3), ToTensorV2(),
