@@ -212,6 +212,55 @@ def _metrics_text(metrics: Mapping[str, float | None]) -> str:
     return metrics_text(metrics) or "no validation"
 
 
+# ---- cross-validation ----------------------------------------------------------------------------------------------
+
+
+def cross_validate(project: Project, name: str | None, folds: int, settings: Sequence[str], file: Path | None) -> Row:
+    """Train once for each fold, then score every labelled frame by the model that has not seen its image.
+
+    What is there under this name already is gone on with. Ends early, with `state` "stopped", when a run is stopped.
+    """
+    from mia_tui.engine.splits import labelled_frames, split_frames
+    from mia_tui.jobs.folds import run_of_fold
+
+    config = _settings_for(project, [*settings, f"folds={folds}", "fold=1"], file)
+    if config.validation_images:
+        raise MiaError("validation_images says which images validate: leave it out, the folds say it here")
+    _check_labels(project)
+    split_frames(labelled_frames(project), config)  # too few images are said before hours of training
+    name = name or new_run_name("folds")
+    rows: list[Row] = []
+    for fold in range(1, folds + 1):
+        run = run_of_fold(project, name, config.model_copy(update={"fold": fold}))
+        print(f"fold {fold} of {folds}: run {run.id}", file=sys.stderr)
+        row = watch_run(run, stop_on_interrupt=True)
+        check_ended_well(row)
+        if row["state"] == "stopped":
+            print(f"stopped; the same command with --name {name} goes on")
+            return {"name": name, "state": "stopped", "runs": [*rows, row]}
+        rows.append(row)
+    from mia_tui.engine.evaluate import evaluate_folds
+
+    print("scoring each image with the model that has not seen it", file=sys.stderr)
+    found = evaluate_folds(project, [run["model"] for run in rows], device=config.device)
+    return {"name": name, "state": "finished", "runs": rows, **found}
+
+
+def format_folds(found: Row) -> str:
+    """A line for each fold, their mean and deviation."""
+    keys = list(found["mean"])
+    width = max(len(row["model"]) for row in found["folds"])
+    cells = [max(len(key), 8) + 2 for key in keys]
+
+    def line(title: str, frames: str, values: Mapping[str, Any]) -> str:
+        numbers = (f"{values[key]:.3f}" if key in values else "-" for key in keys)
+        return f"{title:{width}}{frames:>8}" + "".join(f"{n:>{cell}}" for n, cell in zip(numbers, cells, strict=True))
+
+    head = f"{'':{width}}{'frames':>8}" + "".join(f"{key:>{cell}}" for key, cell in zip(keys, cells, strict=True))
+    rows = [line(row["model"], str(row["frames"]), row) for row in found["folds"]]
+    return "\n".join([head, *rows, line("mean", "", found["mean"]), line("deviation", "", found["deviation"])])
+
+
 # ---- searching settings ---------------------------------------------------------------------------------------------
 
 

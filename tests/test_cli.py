@@ -26,7 +26,7 @@ from mia_tui.project import Project
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "doctor", "new", "info", "import", "export", "train", "runs", "predict", "evaluate", "score", "models", "measure",
-    "review", "demo", "classes", "classify", "keys", "tune", "augment", "track", "motion",
+    "review", "demo", "classes", "classify", "keys", "tune", "augment", "track", "motion", "crossval",
 )  # fmt: skip
 TINY = {
     "encoder": "tu-mobilenetv3_small_050", "decoder_channels": "16,8,8,8,8", "patch_size": 64, "batch_size": 2,

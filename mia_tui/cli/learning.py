@@ -45,6 +45,29 @@ def train(
 
 
 @app.command()
+def crossval(
+    project: ProjectPath,
+    name: Annotated[
+        str | None, typer.Option(help="Of the runs and models, -fold1 ... behind it; the same name again goes on.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Parts into which the images are cut.")] = 5,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate settings: train once for each fold and score every image with the model that has not seen it."""
+    from mia_tui import console
+    from mia_tui.analysis.scores import format_score
+
+    found = console.cross_validate(load_project(project), name, folds, settings or [], config)
+    if found["state"] == "finished":
+        say(console.format_folds(found))
+        say("\nall images, each by the model that has not seen it:")
+        say(format_score(found))
+    finish(as_json, found)
+
+
+@app.command()
 def augment(
     project: ProjectPath,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")] = None,
