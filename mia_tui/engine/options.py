@@ -135,9 +135,8 @@ class TrainConfig(BaseModel):
         0.0, "Share of certainty given to the other classes", "Loss", tasks=[SEGMENTATION, CLASSIFICATION], ge=0, lt=1
     )
     class_weights: str = option(
-        "off", "off, auto (rare classes weigh more) or a number per class, background first", "Loss",
-        tasks=[SEGMENTATION, CLASSIFICATION],
-    )  # fmt: skip
+        "off", "off, auto (rare classes weigh more) or a number per class; outlines: background first", "Loss"
+    )
 
     # ---- Optimiser
     optimizer: Literal["adamw", "adam", "adamax", "adadelta", "adagrad", "sgd", "muon"] = option(

@@ -399,6 +399,28 @@ def test_heat_map_losses_by_a_loop() -> None:
         assert own == pytest.approx(value, rel=1e-4, abs=2e-6)
 
 
+def test_class_weights_of_heat_maps_by_a_loop() -> None:
+    generator = torch.Generator().manual_seed(7)
+    target = torch.cat([heat([(1, 1), (2, 3)], 4), heat([(3, 0)], 4)], 1)
+    logits, weights = torch.randn(1, 2, 4, 4, generator=generator), torch.tensor([1.0, 3.0])
+    listed = [
+        (1 / (1 + math.exp(-logits[0, k, y, x].item())), target[0, k, y, x].item(), w)
+        for k, w in enumerate((0.5, 1.5)) for y in range(4) for x in range(4)
+    ]  # fmt: skip
+    c = sum(w for *_, w in listed) / sum(w * t for _, t, w in listed)
+    squares = sum(w * (1 + c * t) * (p - t) ** 2 for p, t, w in listed) / sum(w * (1 + c * t) for _, t, w in listed)
+    focal = -sum(
+        w * ((1 - p) ** 2 * math.log(p) if t == 1 else (1 - t) ** 4 * p**2 * math.log(1 - p)) for p, t, w in listed
+    ) / (0.5 * 2 + 1.5)
+    for name, value in (("mse", squares), ("focal", focal)):
+        for factor in (1, 40):  # only their ratios matter
+            own = heatmap_loss(logits, target, one(name), class_weights=factor * weights).item()
+            assert own == pytest.approx(value, rel=1e-4)
+        alone = heatmap_loss(logits[:, 1:], target[:, 1:], one(name)).item()
+        only = heatmap_loss(logits, target, one(name), class_weights=torch.tensor([0.0, 1.0])).item()
+        assert only == pytest.approx(alone, rel=1e-4)
+
+
 def test_first_loss_is_of_one_size_for_few_and_many_points() -> None:
     flat = torch.zeros(1, 1, 64, 64)
     # half the weight is background, (1/2)^2; half are peaks, where the mean of (t - 1/2)^2 is 1/12

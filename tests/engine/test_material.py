@@ -16,6 +16,7 @@ from mia_tui.engine.networks import make_spec
 from mia_tui.engine.tiling import starts
 from mia_tui.engine.train import Job, tiling_of, train
 from mia_tui.errors import MiaError
+from mia_tui.labeling.objects import FrameLabels, LabelObject
 from mia_tui.labeling.store import write_frame
 from mia_tui.project import Project
 
@@ -39,6 +40,18 @@ def test_pixels_that_do_not_count_are_not_counted_for_class_weights(tmp_path) ->
     background, a, _, c = material.class_weights
     assert a / c == pytest.approx(2)
     assert a / background == pytest.approx(17)
+
+
+def test_rare_classes_of_points_weigh_more(tmp_path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((64, 64), np.uint8))
+    project = Project.create(tmp_path / "p", images=folder, task="detection", classes=["common", "rare"])
+    points = {n: LabelObject(n, shapely.Point(5 * n, 9), "rare" if n == 4 else "common") for n in range(1, 5)}
+    write_frame(project.labels_path("a.tif", "image"), FrameLabels.of(64, 64, points.values()))
+    common, rare = prepare(project, tiny_config(validation=0, class_weights="auto", patch_size=32)).class_weights
+    assert rare / common == pytest.approx(3)
+    assert prepare(project, tiny_config(validation=0, class_weights="1,2", patch_size=32)).class_weights == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def heatmap_loss(
     terms: tuple[tuple[str, float], ...],
     *,
     known: torch.Tensor | None = None,
+    class_weights: torch.Tensor | None = None,
     gamma: float = 2.0,
 ) -> torch.Tensor:
     """Weighted sum of heat map losses.
@@ -36,6 +37,8 @@ def heatmap_loss(
         pixels with the weights of `balance`; focal is described at `focal_loss`.
     known : (B, H, W) bool, optional
         Pixels that count; all without it.
+    class_weights : (K,) float, optional
+        What each class counts, peaks and background of its map; only their ratios matter.
     gamma : float
         Focus of the focal loss (alpha of the CornerNet paper), 0 or more.
 
@@ -47,6 +50,8 @@ def heatmap_loss(
     logits = at_least_float32(logits)
     target = target.to(logits)
     mask = torch.ones_like(target) if known is None else known[:, None].to(logits).expand_as(target)
+    if class_weights is not None:
+        mask = mask * (class_weights.to(logits) / or_one(class_weights.to(logits).mean()))[:, None, None]
     heat, weights = logits.sigmoid(), mask * balance(target, mask)
     total = logits.new_zeros(())
     for name, factor in terms:
@@ -84,8 +89,8 @@ def balance(target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def focal_loss(logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, gamma: float) -> torch.Tensor:
     """Penalty-reduced focal loss (Law & Deng 2018, eq. 1; Zhou et al. 2019, eq. 1), per point (at least 1).
 
-    At points -(1 - p)^gamma log p, elsewhere -(1 - t)^4 p^gamma log(1 - p), summed over the pixels of `mask` (B, K, H,
-    W; 0 or 1) and divided by their number of points.
+    At points -(1 - p)^gamma log p, elsewhere -(1 - t)^4 p^gamma log(1 - p), summed with the weights of `mask` (B, K, H,
+    W; 0 or more) and divided by the weights of the points.
     """
     heat = logits.sigmoid()
     points = (target >= PEAK).to(logits) * mask

@@ -72,6 +72,9 @@ class DetectionTask(Task):
     def decoding_from_json(self, values: dict[str, Any]) -> PointDecoding:
         return PointDecoding(**values)
 
+    def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
+        return np.bincount(annotation.classes, minlength=class_count + 1)[1:].astype(float)
+
     def first_weights(self, model: torch.nn.Module) -> None:
         """Heat maps are nearly empty: a network that starts with 0.1 everywhere need not unlearn 0.5 first (CenterNet,
         Zhou et al. 2019, and RetinaNet before it)."""
@@ -102,8 +105,9 @@ class DetectionTask(Task):
         self, output: torch.Tensor, batch: Batch, config: TrainConfig, class_weights: torch.Tensor | None
     ) -> torch.Tensor:
         return heatmap_loss(
-            output, batch["heat"], loss_of(config, self.name), known=batch["known"], gamma=config.focal_gamma
-        )
+            output, batch["heat"], loss_of(config, self.name), known=batch["known"], class_weights=class_weights,
+            gamma=config.focal_gamma,
+        )  # fmt: skip
 
     # ---- prediction
 

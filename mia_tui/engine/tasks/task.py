@@ -90,9 +90,9 @@ class Task(ABC):
         """The decoding as a model file holds it."""
         return asdict(decoding)
 
+    @abstractmethod
     def class_counts(self, annotation: Annotation, config: TrainConfig, class_count: int) -> NDArray[np.float64]:
-        """How much of each output class there is, for automatic class weights: pixels or images."""
-        raise NotImplementedError
+        """How much of each output class there is, for automatic class weights: pixels, points or images."""
 
     def first_weights(self, model: torch.nn.Module) -> None:  # noqa: B027
         """Change what random weights a new network starts with, where the task knows better."""
