@@ -9,17 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from test_tune_command import TINY
+from test_tune_command import TINY, three_images
 
 from mia_tui.console import cross_validate
 from mia_tui.engine.evaluate import evaluate_project
 from mia_tui.errors import MiaError
-from mia_tui.formats import masks
 from mia_tui.labeling.objects import FrameLabels
 from mia_tui.labeling.store import write_frame
-from mia_tui.project import Project
 from mia_tui.runfolder import RunFolder
-from mia_tui.simulate import write_dataset
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = [part for key, value in TINY.items() if key != "validation" for part in ("--set", f"{key}={value}")]
@@ -27,11 +24,8 @@ SETTINGS = [part for key, value in TINY.items() if key != "validation" for part 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Three simulated images with their masks."""
     monkeypatch.setenv("MIA_TUI_STATE", str(tmp_path / "state"))
-    write_dataset(tmp_path, train=3, predict=1, size=64, frames=2)
-    made = Project.create(tmp_path / "project", images=tmp_path / "train")
-    return masks.import_masks(made, tmp_path / "train_masks", kind="instance").project
+    return three_images(tmp_path)
 
 
 def mia(project, *arguments, code=0):

@@ -17,17 +17,21 @@ TINY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Three simulated images with their masks."""
+def three_images(folder):
+    """A project of three simulated images with their masks."""
     from mia_tui.formats import masks
     from mia_tui.project import Project
     from mia_tui.simulate import write_dataset
 
+    write_dataset(folder, train=3, predict=1, size=64, frames=2)
+    project = Project.create(folder / "project", images=folder / "train")
+    return masks.import_masks(project, folder / "train_masks", kind="instance").project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
     monkeypatch.setenv("MIA_TUI_STATE", str(tmp_path / "state"))
-    write_dataset(tmp_path, train=3, predict=1, size=64, frames=2)
-    project = Project.create(tmp_path / "project", images=tmp_path / "train")
-    return masks.import_masks(project, tmp_path / "train_masks", kind="instance").project
+    return three_images(tmp_path)
 
 
 def tune(project, *arguments, code=0):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mia_tui.engine.augment.strengths import PRESETS, Strengths
 from mia_tui.engine.loss_terms import CLASSIFICATION_LOSSES, DETECTION_LOSSES, SEGMENTATION_LOSSES, parse_loss
 from mia_tui.engine.optimizer_names import DEFAULT_DECAYS, DEFAULT_RATES
-from mia_tui.engine.options import CLASSIFICATION, DETECTION, SEGMENTATION, PredictConfig, TrainConfig
+from mia_tui.engine.options import CLASSIFICATION, DENSE, DETECTION, SEGMENTATION, PredictConfig, TrainConfig
 from mia_tui.errors import MiaError
 
 __all__ = [
@@ -120,6 +120,17 @@ def applies(name: str, task: str) -> bool:
 def loss_of(config: TrainConfig, task: str) -> tuple[tuple[str, float], ...]:
     """Names and weights of the losses that are added up."""
     return parse_loss(DEFAULT_LOSS[task] if config.loss == "auto" else config.loss, LOSSES[task])
+
+
+def encoder_of(config: TrainConfig, task: str) -> str:
+    """The encoder: as set, else the network that learns most from scratch in the same time, or one with known weights.
+
+    `plain` is a Unet of its own without published weights, and no classifier.
+    """
+    if config.encoder != "auto":
+        return config.encoder
+    can_be_plain = task in DENSE and config.architecture.lower() == "unet" and not config.encoder_weights
+    return "plain" if can_be_plain else "resnet18"
 
 
 def rate_of(config: TrainConfig) -> float:

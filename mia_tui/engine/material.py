@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mia_tui.engine.config import TrainConfig, check_for_task, class_weights_of
+from mia_tui.engine.config import TrainConfig, check_for_task, class_weights_of, encoder_of
 from mia_tui.engine.data import TrainingFrame, fit_normalization, load_frames, with_limits
 from mia_tui.engine.inputs import Inputs, choose_inputs
 from mia_tui.engine.losses.class_weights import auto_weights
@@ -85,7 +85,7 @@ def spec_of(task: Task, config: TrainConfig, inputs: Inputs, class_count: int) -
     """
     size = config.patch_size if task.dense else config.image_size
     spec = make_spec(
-        config.architecture if task.dense else CLASSIFIER, config.encoder, inputs.channels,
+        config.architecture if task.dense else CLASSIFIER, encoder_of(config, task.name), inputs.channels,
         task.outputs(config, class_count), config.decoder_channels, image_size=size, dropout=config.dropout,
     )  # fmt: skip
     check_image_size(spec, size, size)

@@ -42,8 +42,8 @@ class TrainConfig(BaseModel):
         "Unet", "Network family of segmentation-models-pytorch", "Network", basic=True, tasks=DENSE
     )
     encoder: str = option(
-        "resnet18",
-        "Encoder: a name of smp or timm (tu-...); plain = small, full resolution, quick on a CPU",
+        "auto",
+        "Name of smp or timm (tu-...), or plain: small, full resolution; auto: plain from scratch, else resnet18",
         "Network",
         basic=True,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from mia_tui.engine.config import TrainConfig, make_config, parse_value
+from mia_tui.engine.config import TrainConfig, encoder_of, make_config, parse_value
 from mia_tui.errors import MiaError
 
 LOG_FACTOR = 10
@@ -79,12 +79,15 @@ class Plan:
         return make_config({**self.settings, **chosen})
 
 
-def default_space(task: str) -> dict[str, Range | Choice]:
-    """What is searched when nothing else is asked for: the few settings that matter on every data set."""
+def default_space(task: str, *, plain: bool) -> dict[str, Range | Choice]:
+    """What is searched when nothing else is asked for: the few settings that matter on every data set.
+
+    `plain` says whether the network of this name can be one of the encoders.
+    """
     space: dict[str, Range | Choice] = {
         "learning_rate": Range(1e-4, 1e-2, log=True),
         "augmentation_strength": Range(0.0, 2.0),
-        "encoder": Choice(("resnet18", "mobilenet_v2", "efficientnet-b0")),
+        "encoder": Choice(("plain" if plain else "efficientnet-b0", "resnet18", "mobilenet_v2")),
     }
     if task == "segmentation":
         space["loss"] = Choice(("cross_entropy + dice", "focal + dice", "lovasz + cross_entropy"))
@@ -120,7 +123,9 @@ def make_plan(
     fixed = _fixed(settings, trial_minutes, seed)
     if make_config(fixed).validation == 0:
         raise MiaError("validation=0: a search compares trials on validation images. Keep a share, e.g. 0.15.")
-    space = {key: part for key, part in default_space(task).items() if key not in fixed}
+    varied = {pair.partition("=")[0].strip() for pair in search}
+    plain = encoder_of(make_config(fixed), task) == "plain" and not varied & {"architecture", "encoder_weights"}
+    space = {key: part for key, part in default_space(task, plain=plain).items() if key not in fixed}
     for pair in search:
         key, part = parse_search(pair, fixed)
         space[key] = part

@@ -7,6 +7,7 @@ import pytest
 from mia_tui.engine.config import (
     TrainConfig,
     check_for_task,
+    encoder_of,
     make_config,
     parse_settings,
     strengths_of,
@@ -103,3 +104,15 @@ def test_files_are_those_of_the_folder_where_one_stands(tmp_path, monkeypatch) -
     assert config.encoder_weights == str(tmp_path / "weights.safetensors")
     assert config.validation_images == ["a", f"@{tmp_path / 'held.txt'}"]
     assert with_whole_paths(make_config({"encoder_weights": "imagenet"})).encoder_weights == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "encoder"),
+    [
+        ("segmentation", {}, "plain"), ("detection", {}, "plain"), ("classification", {}, "resnet18"),
+        ("segmentation", {"architecture": "FPN"}, "resnet18"), ("detection", {"start_from": "old"}, "plain"),
+        ("segmentation", {"encoder_weights": "imagenet"}, "resnet18"), ("detection", {"encoder": "vgg11"}, "vgg11"),
+    ],
+)  # fmt: skip
+def test_the_automatic_encoder_is_plain_where_that_can_be_trained(task, settings, encoder) -> None:
+    assert encoder_of(make_config(settings), task) == encoder

@@ -52,7 +52,7 @@ def rate(row):
 
 def test_the_default_space_is_possible_and_a_fixed_setting_leaves_it():
     made = make_plan("segmentation")
-    assert made.space == default_space("segmentation")
+    assert made.space == default_space("segmentation", plain=True)
     assert made.space["learning_rate"] == Range(1e-4, 1e-2, log=True)
     for part in made.space.values():
         assert len(part.probes()) >= 2
@@ -61,6 +61,19 @@ def test_the_default_space_is_possible_and_a_fixed_setting_leaves_it():
     assert set(made.space) - set(less.space) == {"encoder"}
     config = less.config({"learning_rate": 1e-3})
     assert (config.encoder, config.epochs, config.seed, config.learning_rate) == ("resnet34", 7, 5, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "search"),
+    [
+        ("classification", [], []), ("segmentation", ["architecture=FPN"], []),
+        ("detection", ["encoder_weights=imagenet"], []), ("segmentation", [], ["encoder_weights=none,imagenet"]),
+        ("segmentation", [], ["architecture=Unet,FPN"]),
+    ],
+)  # fmt: skip
+def test_the_plain_network_is_tried_where_it_can_be_only(task, settings, search):
+    assert "plain" in make_plan("detection").space["encoder"].values
+    assert "plain" not in make_plan(task, settings, search).space["encoder"].values
 
 
 def test_search_takes_ranges_and_choices_of_any_setting():
