@@ -49,8 +49,7 @@ def augmented_samples(project: Project, config: TrainConfig, count: int = SAMPLE
     frames = load_frames(project, chosen, task, inputs, config, PlaneCache(config.cache_gb))
     if not frames:
         raise MiaError(f"the labels of project {project.name} hold nothing for {project.task}")
-    no_statistics = [0.0] * inputs.channels, [1.0] * inputs.channels  # they come after what is looked at here
-    normalization = fit_normalization(config, frames, no_statistics)
+    normalization = fit_normalization(config, frames)
     ready: list[TrainingFrame] = with_limits(frames, normalization)
     patches = Patches(ready, task, config, normalization, classes, count, rgb)
     return [patches.sample(index)[0] for index in range(count)]

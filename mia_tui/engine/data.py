@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.fitting import fit
 from mia_tui.engine.inputs import Inputs
+from mia_tui.engine.networks import NetworkSpec
 from mia_tui.engine.normalize import SAMPLES, Normalization, sample
 from mia_tui.engine.options import TrainConfig
 from mia_tui.engine.planes import PlaneCache
@@ -129,10 +130,9 @@ def scaled_labels(labels: FrameLabels, shape: tuple[int, int]) -> FrameLabels:
 
 
 def fit_normalization(
-    config: TrainConfig, frames: Sequence[TrainingFrame], statistics: tuple[Sequence[float], Sequence[float]]
+    config: TrainConfig, frames: Sequence[TrainingFrame], spec: NetworkSpec | None = None
 ) -> Normalization:
-    """The normalisation that the settings ask for; `statistics` are ImageNet's mean and standard deviation of each
-    input channel.
+    """The normalisation that the settings ask for; the last step of `imagenet` only for the `spec` of a network.
 
     With normalization=dataset the percentiles are those of the values of all training frames together.
     """
@@ -144,8 +144,11 @@ def fit_normalization(
         pooled = [np.concatenate([sample(frame.plane[c], most) for frame in frames]) for c in range(own)]
         limits = [np.percentile(values, [low, high]) if values.size else (0.0, 1.0) for values in pooled]
         return replace(plain, fixed=tuple((float(a), float(b)) for a, b in limits))
-    if kind == "imagenet":
-        return replace(plain, mean=tuple(statistics[0]), std=tuple(statistics[1]))
+    if kind == "imagenet" and spec is not None:
+        from mia_tui.engine.weights import input_statistics  # imports timm
+
+        mean, deviation = input_statistics(spec)
+        return replace(plain, mean=mean, std=deviation)
     return plain
 
 

@@ -16,7 +16,6 @@ from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.planes import PlaneCache
 from mia_tui.engine.splits import labelled_frames, split_frames
 from mia_tui.engine.tasks import Task, get_task
-from mia_tui.engine.weights import input_statistics
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
 
@@ -67,7 +66,7 @@ def prepare(project: Project, config: TrainConfig) -> Material:
     validation = load_frames(project, held, task, inputs, config, cache)
     _check_labels(task, train, len(project.classes))
     spec = spec_of(task, config, inputs, len(project.classes))
-    normalization = fit_normalization(config, train, input_statistics(spec))
+    normalization = fit_normalization(config, train, spec)
     return Material(
         task, with_limits(train, normalization), with_limits(validation, normalization), inputs, normalization, spec,
         task.decoding(config, [frame.annotation for frame in train]),

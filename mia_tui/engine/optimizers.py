@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-import timm.optim
 import torch
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -58,6 +57,8 @@ def make_optimizer(
         case "sgd":
             return torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=fused)
         case "muon":
+            import timm.optim
+
             muon: torch.optim.Optimizer = timm.optim.Muon(groups, nesterov=True, adjust_lr_fn="match_rms_adamw")
             return muon
     raise MiaError(f"unknown optimiser {name!r}: choose one of {', '.join(OPTIMIZERS)}")

@@ -6,7 +6,6 @@ from mia_tui.engine.bundle import load_model
 from mia_tui.engine.config import TrainConfig
 from mia_tui.engine.networks import NetworkSpec, build_network
 from mia_tui.engine.tasks import get_task
-from mia_tui.engine.weights import load_encoder_weights
 from mia_tui.errors import MiaError
 from mia_tui.project import Project
 
@@ -27,6 +26,8 @@ def first_weights(project: Project, config: TrainConfig, spec: NetworkSpec) -> t
     if config.start_from:
         return model, _keep(project, config.start_from, spec, model)
     if config.encoder_weights:
+        from mia_tui.engine.weights import load_encoder_weights
+
         said: list[str] = []
         folders = [project.folder / "weights"]
         model = load_encoder_weights(spec, config.encoder_weights, model, folders=folders, say=said.append)

@@ -16,7 +16,8 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 
-from mia_tui.engine.networks import NetworkSpec, timm_name
+from mia_tui.engine.catalogue import timm_name
+from mia_tui.engine.networks import NetworkSpec
 from mia_tui.engine.weight_files import SUFFIXES, USUAL_NAMES
 from mia_tui.errors import MiaError
 

@@ -9,7 +9,8 @@ import timm
 import torch
 from timm.models import adapt_input_conv
 
-from mia_tui.engine.networks import CLASSIFIER, NetworkSpec, build_timm, timm_name
+from mia_tui.engine.catalogue import build_timm, timm_name
+from mia_tui.engine.networks import CLASSIFIER, NetworkSpec
 from mia_tui.engine.plain_unet import ENCODER as PLAIN
 from mia_tui.engine.weight_files import SUFFIXES, read_weights, weights_in
 from mia_tui.engine.weight_search import fetch, local_files, not_found, online, search_folders, sources

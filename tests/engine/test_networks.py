@@ -1,21 +1,15 @@
 """Networks from names: every decoder, classifiers of all kinds, and what is said when a pair does not fit."""
 
+import subprocess
+import sys
+
 import pytest
 import segmentation_models_pytorch as smp
 import timm
 import torch
 
-from mia_tui.engine.networks import (
-    CLASSIFIER,
-    NetworkSpec,
-    architectures,
-    build_network,
-    check_image_size,
-    known_encoders,
-    make_spec,
-    own_size,
-    timm_name,
-)
+from mia_tui.engine.catalogue import architectures, known_encoders, own_size, timm_name
+from mia_tui.engine.networks import CLASSIFIER, NetworkSpec, build_network, check_image_size, make_spec
 from mia_tui.errors import MiaError
 
 
@@ -198,3 +192,15 @@ def test_records_of_older_versions_are_read() -> None:
     assert (spec.image_size, spec.dropout) == (None, 0)
     fixed = make_spec("classifier", "vit_tiny_patch16_224", 1, 2, image_size=64, dropout=0.1)
     assert NetworkSpec.from_json(fixed.to_json()) == fixed
+
+
+def test_the_plain_network_needs_neither_smp_nor_timm() -> None:
+    """They take more than half of the time until the first prediction."""
+    code = (
+        "import sys, mia_tui.engine.predictor, mia_tui.engine.train\n"
+        "from mia_tui.engine.networks import *\n"
+        "spec = make_spec('Unet', 'plain', 1, 4); check_image_size(spec, 64, 64); build_network(spec)\n"
+        "print({'timm', 'segmentation_models_pytorch', 'torchvision'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

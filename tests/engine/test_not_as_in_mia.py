@@ -174,7 +174,7 @@ def test_one_hot_pixel_does_not_move_the_limits_of_a_whole_set(tmp_path) -> None
     hot = [replace(frame, plane=np.array(frame.plane)) for frame in material.train]
     hot[0].plane[0, 0, 0] = 65535
     config = tiny_config(validation=0, normalization="dataset")
-    spoilt = with_limits(hot, fit_normalization(config, hot, ((), ())))
+    spoilt = with_limits(hot, fit_normalization(config, hot))
     for one, two in zip(material.train, spoilt, strict=True):
         np.testing.assert_allclose(one.limits, two.limits, rtol=0.01)
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mia_tui.engine.bundle import ModelCard, save_model
+from mia_tui.engine.catalogue import architectures
 from mia_tui.engine.exchange import onnx, parity
 from mia_tui.engine.exchange.graphs import parse_card
 from mia_tui.engine.exchange.onnx_runtime import OnnxNetwork
 from mia_tui.engine.exchange.safetensors import extract
 from mia_tui.engine.exchange.source import Source, example_input
-from mia_tui.engine.networks import SIZE_MULTIPLE, NetworkSpec, architectures
+from mia_tui.engine.networks import SIZE_MULTIPLE, NetworkSpec
 from mia_tui.engine.normalize import Normalization
 from mia_tui.engine.plain_unet import ENCODER as PLAIN
 from mia_tui.errors import MiaError
