@@ -61,7 +61,7 @@ async def test_the_basic_settings_are_in_sight_the_others_folded(project, size) 
         screen = await open_form(pilot)
         text = screen_text(app)
         assert "3 labelled frames" in text
-        for word in ("Name of the model", "Encoder", "resnet18", "Epochs", "Learning rate", "more settings"):
+        for word in ("Name of the model", "Encoder", "auto", "Epochs", "Learning rate", "more settings"):
             assert word in text
         assert "Weight decay" not in text
         await pilot.press("ctrl+o")
