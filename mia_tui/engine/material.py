@@ -87,7 +87,7 @@ def spec_of(task: Task, config: TrainConfig, inputs: Inputs, class_count: int) -
         config.architecture if task.dense else CLASSIFIER, encoder_of(config, task.name), inputs.channels,
         task.outputs(config, class_count), config.decoder_channels, image_size=size, dropout=config.dropout,
     )  # fmt: skip
-    check_image_size(spec, size, size)
+    check_image_size(spec, size, size, config.batch_size)
     return spec
 
 

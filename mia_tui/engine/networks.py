@@ -87,8 +87,9 @@ def build_network(spec: NetworkSpec) -> torch.nn.Module:
     return build_timm(spec, num_classes=spec.out_channels) if spec.is_classifier else build_segmenter(spec)
 
 
-def check_image_size(spec: NetworkSpec, height: int, width: int) -> None:
-    """Run the network on shapes alone (no memory, no weights), to know before a training that it takes such images.
+def check_image_size(spec: NetworkSpec, height: int, width: int, batch: int | None = None) -> None:
+    """Run the network on shapes alone (no memory, no weights), to know before a training that it takes such images;
+    also batches of one, which have no variance where a network comes down to one pixel.
 
     Raises
     ------
@@ -114,6 +115,15 @@ def check_image_size(spec: NetworkSpec, height: int, width: int) -> None:
             f"{spec.architecture} with encoder {spec.encoder} answers images of {height} x {width} pixels with an "
             f"array of shape {found}, not {wanted}. Choose another encoder."
         )
+    if batch == 1:
+        with torch.device("meta"), torch.no_grad():
+            try:
+                model.train()(torch.zeros(1, spec.in_channels, height, width))
+            except ValueError as error:
+                raise MiaError(
+                    f"{spec.architecture} with encoder {spec.encoder} cannot learn from one patch of {height} x "
+                    f"{width} pixels at a time: {reason_of(error)}. Set batch_size=2 or more."
+                ) from None
 
 
 def _made_for(spec: NetworkSpec) -> str:

@@ -86,6 +86,8 @@ def sample(channel: NDArray[Any], most: float = SAMPLES) -> NDArray[Any]:
     """About `most` finite values of a (Y, X) channel, evenly spread."""
     step = max(1, int(np.sqrt(channel.size / most)))
     values = channel[::step, ::step]
+    if values.dtype == np.bool_:
+        values = values.view(np.uint8)  # NumPy has no percentiles of truth values
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
 
 

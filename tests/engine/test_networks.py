@@ -194,6 +194,16 @@ def test_records_of_older_versions_are_read() -> None:
     assert NetworkSpec.from_json(fixed.to_json()) == fixed
 
 
+def test_a_batch_of_one_is_refused_where_nothing_could_be_normalised_over_it() -> None:
+    spec = make_spec("Unet", "resnet18", 1, 2)
+    check_image_size(spec, 64, 64, 1)
+    check_image_size(spec, 32, 32, 2)
+    with pytest.raises(MiaError, match="batch_size=2"):
+        check_image_size(spec, 32, 32, 1)  # its deepest layer sees one pixel
+    with pytest.raises(MiaError, match="batch_size=2"):
+        check_image_size(make_spec("DeepLabV3", "resnet18", 1, 2), 128, 128, 1)  # means over whole images
+
+
 def test_the_plain_network_needs_neither_smp_nor_timm() -> None:
     """They take more than half of the time until the first prediction."""
     code = (

@@ -19,6 +19,16 @@ def test_limits_are_numpys_percentiles_of_the_whole_frame() -> None:
     assert scaled.max() == 1
 
 
+@pytest.mark.parametrize("kind", ["percentile", "zscore", "imagenet"])
+def test_images_of_one_bit_are_as_those_of_0_and_1(kind: str) -> None:
+    bits = np.random.default_rng(0).random((1, 30, 20)) > 0.7
+    normalization = Normalization(kind=kind)
+    limits = normalization.limits(bits)
+    numbers = bits.astype(np.uint16)
+    np.testing.assert_array_equal(limits, normalization.limits(numbers))
+    np.testing.assert_array_equal(normalization.apply(bits, limits), normalization.apply(numbers, limits))
+
+
 def test_flat_and_broken_values_are_survived() -> None:
     flat = np.full((1, 8, 8), 7, np.uint16)
     assert np.isfinite(apply_limits(flat, Normalization().limits(flat))).all()
