@@ -196,15 +196,14 @@ def score_points(folder: Path, found: str) -> dict[str, float]:
     return {
         key: float(pooled[key])
         for key in ("f1", "precision", "recall", "mean_distance", "count_mae", "relative_count_error")
-        if pooled.get(key) is not None
+        if pooled[key] is not None
     }
 
 
 def score_classes(folder: Path, found: str) -> dict[str, float]:
-    scored = mia("score", f"{found}/classes.csv", "test/labels.csv", "--metric", "classes", at=folder)
-    return {
-        key: float(scored[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc") if scored.get(key)
-    }
+    totals = mia("score", f"{found}/classes.csv", "test/labels.csv", "--metric", "classes", at=folder)["totals"]
+    values = {key: float(totals[key]) for key in ("macro_f1", "accuracy", "balanced_accuracy")}
+    return values | ({"macro_auc": float(totals["macro_auc"])} if totals.get("macro_auc") is not None else {})
 
 
 SCORES = {"segmentation": score_masks, "detection": score_points, "classification": score_classes}

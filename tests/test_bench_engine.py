@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -72,3 +73,26 @@ def test_large_images_are_predicted_with_the_objects_that_are_there(bench, monke
     found = predict.compare(way)
     assert found["tiles"] == 4
     assert np.isclose(found["objects"], found["objects there"], rtol=0.05)
+
+
+def test_models_are_scored_in_all_three_tasks(bench, tmp_path):
+    accuracy = bench("accuracy")
+    found, truth = tmp_path / "found", tmp_path / "test"
+    for folder in (found, truth / "labels"):
+        folder.mkdir(parents=True)
+        masks = np.zeros((20, 20), np.uint8)
+        masks[2:8, 2:8] = 1
+        masks[10:16, 10 : 16 if folder == found else 17] = 2
+        tifffile.imwrite(folder / "a.tif", masks)
+    values = accuracy.score_masks(tmp_path, "found")
+    assert values["AP@0.5 pooled"] == 1
+    assert values["AP pooled, mean of IoU 0.5 to 0.9"] == pytest.approx((8 + 1 / 3) / 9)  # IoU 1 and 36 / 42
+
+    (truth / "labels.csv").write_text("image,frame,y,x,class\na.tif,0,5,5,cell\na.tif,0,15,5,cell\n")
+    (found / "points.csv").write_text("image,frame,y,x,class\na.tif,0,5,6,cell\n")
+    points = accuracy.score_points(tmp_path, "found")
+    assert (points["precision"], points["recall"], points["count_mae"]) == (1, 0.5, 1)
+
+    (truth / "labels.csv").write_text("image,frame,class\n1.png,0,a\n2.png,0,b\n")
+    (found / "classes.csv").write_text("image,frame,class\n1.png,0,a\n2.png,0,a\n")
+    assert accuracy.score_classes(tmp_path, "found")["accuracy"] == 0.5

@@ -121,8 +121,8 @@ def check_image_size(spec: NetworkSpec, height: int, width: int, batch: int | No
                 model.train()(torch.zeros(1, spec.in_channels, height, width))
             except ValueError as error:
                 raise MiaError(
-                    f"{spec.architecture} with encoder {spec.encoder} cannot learn from one patch of {height} x "
-                    f"{width} pixels at a time: {reason_of(error)}. Set batch_size=2 or more."
+                    f"{spec.architecture} with encoder {spec.encoder} cannot learn from {height} x "
+                    f"{width} pixels, one at a time: {reason_of(error)}. Set batch_size=2 or more."
                 ) from None
 
 
