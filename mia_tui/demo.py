@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 
 MODEL = "demo"
 TRAINING: dict[str, Any] = {
-    "encoder": "mobilenet_v2", "patch_size": 128, "batch_size": 8, "epochs": 8, "steps_per_epoch": 20,
+    "patch_size": 128, "batch_size": 8, "epochs": 8, "steps_per_epoch": 20,
     "max_minutes": 5.0, "validation": 0.2,
 }  # fmt: skip
 """Small enough for two CPU cores, large enough to part most touching cells. The minutes are for a busy machine."""
