@@ -101,7 +101,10 @@ def _check_labels(task: Task, frames: Sequence[TrainingFrame], class_count: int)
         )  # fmt: skip
     seen = {int(number) for frame in frames for number in frame.annotation.classes if number}
     if not task.dense and len(seen) < 2:
-        raise MiaError(f"the training images are all of one class (of {class_count}): there is nothing to tell apart")
+        raise MiaError(
+            f"the training images are all of one class (of {class_count}): there is nothing to tell apart. Label "
+            "images of the others, or lower the validation share."
+        )
 
 
 def _class_weights(
