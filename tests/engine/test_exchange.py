@@ -258,11 +258,12 @@ def test_an_export_that_says_something_else_is_refused(model, exported, tmp_path
     module = FORMATS[name].load()
     monkeypatch.setattr(module, "outputs", lambda path: parity.outputs_of(other))
     monkeypatch.setattr(module, "write", lambda source, target: shutil.copyfile(exported[name], target))
-    (tmp_path / "there").write_text("kept")
-    with pytest.raises(MiaError, match=r"there was not written.* 0\.01 "):
-        export_model(model, tmp_path / "there", name)
-    assert [p.name for p in tmp_path.iterdir()] == ["there"]
-    assert (tmp_path / "there").read_text() == "kept"
+    there = tmp_path / f"there{FORMATS[name].suffix}"
+    there.write_text("kept")
+    with pytest.raises(MiaError, match=r"was not written.* 0\.01 "):
+        export_model(model, there, name)
+    assert list(tmp_path.iterdir()) == [there]
+    assert there.read_text() == "kept"
 
 
 # ---- bad files -------------------------------------------------------------------------------------------------------
@@ -338,6 +339,8 @@ def test_names_and_kinds_are_checked_first(model, exported, tmp_path) -> None:
         export_model(model, tmp_path / "m.h5", "keras")
     with pytest.raises(MiaError, match="is a folder"):
         export_model(model, tmp_path, "safetensors")
+    with pytest.raises(MiaError, match=r"should end in \.zip"):
+        export_model(model, tmp_path / "m.safetensors", "safetensors")
     assert [default_name(Path(n)) for n in ("a.b.onnx", "a.bioimageio.zip", "a.zip", "dir")] == ["a.b", "a", "a", "dir"]
 
 

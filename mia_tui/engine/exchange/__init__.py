@@ -95,6 +95,9 @@ def export_model(
         raise MiaError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     if destination.is_dir():
         raise MiaError(f"{destination} is a folder: give the name of the file to write")
+    ending = f".{kind.suffix.rpartition('.')[2]}"
+    if destination.suffix != ending:  # an import goes by it, and so do other programs
+        raise MiaError(f"{destination} should end in {ending}: that is what format {format} writes")
     from mia_tui.engine.bundle import load_model
     from mia_tui.engine.exchange import parity
     from mia_tui.engine.exchange.source import Source
