@@ -215,7 +215,14 @@ def _metrics_text(metrics: Mapping[str, float | None]) -> str:
 # ---- cross-validation ----------------------------------------------------------------------------------------------
 
 
-def cross_validate(project: Project, name: str | None, folds: int, settings: Sequence[str], file: Path | None) -> Row:
+def cross_validate(
+    project: Project,
+    name: str | None,
+    folds: int,
+    settings: Sequence[str],
+    file: Path | None,
+    report: Callable[[int, int, str], None] | None = None,
+) -> Row:
     """Train once for each fold, then score every labelled frame by the model that has not seen its image.
 
     What is there under this name already is gone on with. Ends early, with `state` "stopped", when a run is stopped.
@@ -223,9 +230,10 @@ def cross_validate(project: Project, name: str | None, folds: int, settings: Seq
     from mia_tui.engine.splits import labelled_frames, split_frames
     from mia_tui.jobs.folds import run_of_fold
 
+    asked = _settings_for(project, settings, file)
+    if asked.validation_images or asked.folds:
+        raise MiaError("leave out validation_images, folds and fold: --folds says here which images validate")
     config = _settings_for(project, [*settings, f"folds={folds}", "fold=1"], file)
-    if config.validation_images:
-        raise MiaError("validation_images says which images validate: leave it out, the folds say it here")
     _check_labels(project)
     split_frames(labelled_frames(project), config)  # too few images are said before hours of training
     name = name or new_run_name("folds")
@@ -242,7 +250,7 @@ def cross_validate(project: Project, name: str | None, folds: int, settings: Seq
     from mia_tui.engine.evaluate import evaluate_folds
 
     print("scoring each image with the model that has not seen it", file=sys.stderr)
-    found = evaluate_folds(project, [run["model"] for run in rows], device=config.device)
+    found = evaluate_folds(project, [run["model"] for run in rows], device=config.device, report=report)
     return {"name": name, "state": "finished", "runs": rows, **found}
 
 

@@ -75,5 +75,7 @@ def test_every_image_is_scored_once_by_the_model_that_has_not_seen_it(project):
 def test_what_cannot_be_cross_validated_is_said_before_anything_starts(project):
     said = mia(project, "crossval", "--folds", "3", "--set", "validation_images=sim_000.tif", code=1)[1]
     assert "validation_images" in said
+    said = mia(project, "crossval", "--folds", "3", "--set", "folds=4", code=1)[1]
+    assert "leave out" in said  # which of the two numbers is meant?
     assert "bad" in mia(project, "crossval", "--set", "bad=1", code=1)[1]
     assert not project.runs_folder.exists() or not list(project.runs_folder.iterdir())

@@ -59,7 +59,7 @@ def crossval(
     from mia_tui import console
     from mia_tui.analysis.scores import format_score
 
-    found = console.cross_validate(load_project(project), name, folds, settings or [], config)
+    found = console.cross_validate(load_project(project), name, folds, settings or [], config, progress_line)
     if found["state"] == "finished":
         say(console.format_folds(found))
         say("\nall images, each by the model that has not seen it:")

@@ -90,24 +90,14 @@ def evaluate_folds(
         When an image is held out by none of the models or by several, as after labelling further images.
     """
     every = labelled_frames(project)
-    held: list[str] = []
-    seen: list[set[str]] = []
+    predictors = [Predictor.load(project.models_folder / model, device=device) for model in models]
+    _check_folds(project, predictors, every)
     rows: list[dict[str, Any]] = []
     scores: list[Any] = []
-    for model in models:
-        predictor = Predictor.load(project.models_folder / model, device=device)
-        training = predictor.card.training
-        held += training["validation_images"]
-        seen.append({*training["train_images"], *training["validation_images"]})
-        own = _scores(project, predictor, _of_split(every, training, "val"), report)
-        if own:
-            rows.append({"model": model, "frames": len(own), **predictor.task.summarize(own)})
+    for model, predictor in zip(models, predictors, strict=True):
+        own = _scores(project, predictor, _of_split(every, predictor.card.training, "val"), report)
+        rows.append({"model": model, "frames": len(own), **predictor.task.summarize(own)})
         scores += own
-    new = [ref for ref, frame in every if ref.key not in seen[0] and _truth(project, predictor, ref, frame) is not None]
-    if new or any(keys != seen[0] for keys in seen) or sorted(held) != sorted(seen[0]):
-        raise MiaError("the labelled images are no longer those of these trainings: begin again under another name")
-    if not scores:
-        raise MiaError(f"project {project.name} has no labelled frame that could be scored")
     values: dict[str, list[float]] = {}  # a number that a fold does not have (no ROC with one class) is left out
     for key, number in (item for row in rows for item in row.items() if item[0] not in ("model", "frames")):
         values.setdefault(key, []).append(number)
@@ -116,8 +106,17 @@ def evaluate_folds(
         "folds": rows,
         "mean": {key: statistics.fmean(numbers) for key, numbers in values.items()},
         "deviation": {key: statistics.stdev(numbers) for key, numbers in values.items() if len(numbers) > 1},
-        **_report(predictor, scores),
+        **_report(predictors[0], scores),
     }
+
+
+def _check_folds(project: Project, predictors: Sequence[Predictor], every: Sequence[Frame]) -> None:
+    """Each labelled image must be held out by one of the models and known to all."""
+    held = [key for predictor in predictors for key in predictor.card.training["validation_images"]]
+    seen = [{*p.card.training["train_images"], *p.card.training["validation_images"]} for p in predictors]
+    new = (at for at in every if at[0].key not in seen[0] and _truth(project, predictors[0], *at) is not None)
+    if any(new) or any(keys != seen[0] for keys in seen) or sorted(held) != sorted(seen[0]):
+        raise MiaError("the labelled images are no longer those of these trainings: begin again under another name")
 
 
 def _scores(
