@@ -1,21 +1,14 @@
 """Cross-validation as ordinary runs, `<name>-fold1`, `<name>-fold2` ...: each can be watched, stopped and resumed."""
 
-from collections.abc import Sequence
-
 from mia_tui.engine.options import TrainConfig
 from mia_tui.errors import MiaError
 from mia_tui.jobs import control
-from mia_tui.jobs.launch import WORKER
 from mia_tui.jobs.liveness import current_status, resume_problem
 from mia_tui.project import Project
 from mia_tui.runfolder import ENDED, RunFolder
 
 
-def fold_name(name: str, fold: int) -> str:
-    return f"{name}-fold{fold}"
-
-
-def run_of_fold(project: Project, name: str, config: TrainConfig, *, worker: Sequence[str] = WORKER) -> RunFolder:
+def run_of_fold(project: Project, name: str, config: TrainConfig) -> RunFolder:
     """The run of one fold, alive or finished: started, followed where it lives, resumed where it was left.
 
     Raises
@@ -23,10 +16,10 @@ def run_of_fold(project: Project, name: str, config: TrainConfig, *, worker: Seq
     MiaError
         When a run of this name was begun with other settings, cannot be resumed, or has lost its model.
     """
-    name, wanted = fold_name(name, config.fold), config.model_dump()
+    name, wanted = f"{name}-fold{config.fold}", config.model_dump()
     run = RunFolder(project.runs_folder / name)
     if not (run.path / "status.json").exists():
-        return control.start(project, {"kind": "train", "device": config.device, "train": wanted}, name, worker=worker)
+        return control.start(project, {"kind": "train", "device": config.device, "train": wanted}, name)
     asked = run.config().get("train", {})
     other = [f"{key} {asked.get(key)}, now {value}" for key, value in wanted.items() if asked.get(key) != value]
     if other:
@@ -37,5 +30,5 @@ def run_of_fold(project: Project, name: str, config: TrainConfig, *, worker: Seq
     if status.state in ENDED and status.state != "finished":
         if problem := resume_problem(run, status):
             raise MiaError(f"{problem} Remove it before: mia-tui runs {project.folder} rm {name}")
-        control.resume(run, worker=worker)
+        control.resume(run)
     return run

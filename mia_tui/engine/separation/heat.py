@@ -66,7 +66,7 @@ def group(ids: NDArray[np.integer[Any]], y: Ints, x: Ints) -> tuple[Pixels, Ints
 
 
 def _narrow(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """Values that are not negative, in two bytes if they fit: NumPy sorts those ten times as fast."""
+    """Values that are not negative, in two bytes if they fit: NumPy sorts those by radix, which is much faster."""
     return values.astype(np.uint16) if values.max(initial=0) < 1 << 16 else values
 
 
