@@ -122,9 +122,9 @@ class TiledNetwork:
         # tiles of 512 pixels are also quicker alone there
         at_once = self.tiling.batch if self.device.type == "cuda" else 1
         tops, lefts = starts(height, tile_h, self.tiling.overlap), starts(width, tile_w, self.tiling.overlap)
-        weight = window(tile_h, tile_w, self.tiling.overlap)
-        acc: NDArray[np.float32] | None = None
-        norm = np.zeros((tile_h, width), np.float32)
+        weight = torch.from_numpy(window(tile_h, tile_w, self.tiling.overlap))
+        acc: torch.Tensor | None = None
+        norm = torch.zeros(tile_h, width)
         done = 0
         for row, top in enumerate(tops):
             rows = slice(top, min(top + tile_h, height))
@@ -134,30 +134,34 @@ class TiledNetwork:
                 tiles = [_pad(read(rows, slice(x, min(x + tile_w, width))), tile_h, tile_w) for x in part]
                 result = self._run(np.stack(tiles))
                 if acc is None:
-                    acc = np.zeros((result.shape[1], tile_h, width), np.float32)
+                    acc = torch.zeros(result.shape[1], tile_h, width)
                 for x, tile in zip(part, result, strict=True):
                     columns = slice(x, min(x + tile_w, width))
                     span = columns.stop - columns.start
-                    acc[:, :count, columns] += tile[:, :count, :span] * weight[:count, :span]
+                    acc[:, :count, columns].addcmul_(tile[:, :count, :span], weight[:count, :span])
                     norm[:count, columns] += weight[:count, :span]
                 done += len(part)
                 if progress is not None:
                     progress(done, len(tops) * len(lefts))
             assert acc is not None
             finished = (tops[row + 1] if row + 1 < len(tops) else height) - top
-            yield slice(top, top + finished), acc[:, :finished] / norm[:finished]
+            yield slice(top, top + finished), (acc[:, :finished] / norm[:finished]).numpy()
             acc, norm = _shift(acc, norm, finished)
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Activated outputs (B, C, H, W) of a batch of tiles."""
+    def _run(self, batch: NDArray[np.float32]) -> torch.Tensor:
+        """Activated outputs (B, C, H, W) of a batch of tiles, on the CPU."""
         tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-        return self.answer(tensor).float().cpu().numpy()
+        return self.answer(tensor).float().cpu()
+
+    def _ask(self, tensor: torch.Tensor) -> torch.Tensor:
+        # channel after channel from here on: what follows is about single channels, and half as fast otherwise
+        return self.activate(self.model(tensor.contiguous(memory_format=torch.channels_last)).contiguous())
 
     def answer(self, tensor: torch.Tensor) -> torch.Tensor:
         """Activated outputs of a batch; averaged over eight views with tta."""
         with torch.inference_mode(), self.precision.autocast():
             if not self.tta:
-                return self.activate(self.model(tensor))
+                return self._ask(tensor)
             total = squares = torch.zeros(())
             for turns in range(4):
                 for flip in (False, True):
@@ -173,7 +177,7 @@ class TiledNetwork:
         """What the network says of one of the eight views, turned back."""
         view = torch.rot90(tensor, turns, (2, 3))
         view = view.flip(3) if flip else view
-        answer = self.activate(self.model(view.contiguous(memory_format=torch.channels_last)))
+        answer = self._ask(view)
         if answer.ndim == 4:
             answer = torch.rot90(answer.flip(3) if flip else answer, -turns, (2, 3))
             answer = self.turned(answer, turns, flip)
@@ -188,13 +192,11 @@ def _pad(tile: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
     return np.pad(tile, missing, mode="symmetric").astype(np.float32)
 
 
-def _shift(
-    acc: NDArray[np.float32], norm: NDArray[np.float32], rows: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _shift(acc: torch.Tensor, norm: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Move what later tiles still add to up by `rows`, and clear the rest."""
-    keep = acc.shape[1] - rows
-    acc[:, :keep] = acc[:, rows:].copy()
+    keep = len(norm) - rows
+    acc[:, :keep] = acc[:, rows:].clone()
     acc[:, keep:] = 0
-    norm[:keep] = norm[rows:].copy()
+    norm[:keep] = norm[rows:].clone()
     norm[keep:] = 0
     return acc, norm

@@ -1,9 +1,11 @@
 """Separation heads: exact maps give the true objects back, noisy ones nearly, and targets are what the papers say."""
 
 import os
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from skimage.io import imread
 from skimage.morphology import h_maxima
 
 from mia_tui.analysis.matching import match, pool
-from mia_tui.engine.separation import basins, distance, flow
+from mia_tui.engine.separation import basins, border, distance, flow
 from mia_tui.simulate import simulate
 
 DATA = Path(os.environ.get("MIA_TUI_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -152,14 +154,40 @@ def test_noise_does_little(method) -> None:
     assert matching.ap >= 0.95, matching
 
 
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the threads of OpenCV, which are those of the decoders; undone after the test."""
+    before = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(before)
+
+
 @by_method
-def test_blocks_do_not_show(method, monkeypatch) -> None:
+@pytest.mark.parametrize("count", [1, 4])
+def test_blocks_and_threads_do_not_show(method, count: int, threads, monkeypatch) -> None:
     labels = crowd()
     whole = found(method, labels, noise=0.2)
-    monkeypatch.setattr(basins, "ROWS", 7)
+    monkeypatch.setattr(basins, "BLOCK", 1000)
+    monkeypatch.setattr(basins, "LEAST_ROWS", 3)
     monkeypatch.setattr(flow, "COLUMNS", 50)
     monkeypatch.setattr(flow, "BATCH", 500)
+    threads(count)
     assert np.array_equal(found(method, labels, noise=0.2), whole)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_bands_and_threads_do_not_show_in_objects_parted_by_borders(count: int, threads, monkeypatch) -> None:
+    labels = crowd()
+    rim = border.border_mask(labels, 3)
+    noise = 60 * np.random.default_rng(0).standard_normal((2, *labels.shape))
+    inside, foreground = np.rint((255 * np.stack([(labels > 0) & ~rim, labels > 0]) + noise).clip(0, 255)).astype(
+        np.uint8
+    )
+    whole = border.separate(inside, foreground, border.Options())
+    monkeypatch.setattr(basins, "BLOCK", 1000)
+    monkeypatch.setattr(border, "BAND", 20)
+    threads(count)
+    assert np.array_equal(border.separate(inside, foreground, border.Options()), whole)
 
 
 # ---- symmetry -------------------------------------------------------------------------------------------------------

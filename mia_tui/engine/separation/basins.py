@@ -1,32 +1,86 @@
 """Basins of a height map: every pixel belongs to the peak it climbs to, and peaks that hardly part are one.
 
 Peaks are merged by the depth of the pass between them (as in an h-maxima transform, Soille 2003, chapter 6.3.4), so
-neither plateaus nor the grain of a height map make objects. Work goes in blocks of rows with the same result for any
-block: beside the height map 4 bytes a pixel are needed for the basins and little else.
+neither plateaus nor the grain of a height map make objects. Work goes in blocks of rows, in as many threads as OpenCV
+has, with the same result for any block and any number of threads: beside the height map 4 bytes a pixel are needed for
+the basins and little else.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS = 256
-"""Rows worked on at once: temporaries are of this size."""
+BLOCK = 1 << 18
+"""Pixels worked on at once: temporaries are of this size, and stay in the cache."""
+
+LEAST_ROWS = 16
+"""A block has no fewer rows, for neighbouring rows are read again."""
+
+MOST_THREADS = 8
+"""More would need their temporaries, and wait for the memory."""
 
 NOWHERE = np.float32(-1)
 """Height of pixels that take no part."""
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
-def blocks(image: NDArray[Any]) -> Iterator[slice]:
-    """Slices of rows that cover an image."""
-    return (slice(row, min(row + ROWS, len(image))) for row in range(0, len(image), ROWS))
+
+def blocks(image: NDArray[Any]) -> list[slice]:
+    """Slices of rows that cover an image, or of the only axis of an array."""
+    rows = max(BLOCK // max(int(np.prod(image.shape[1:])), 1), LEAST_ROWS)
+    return [slice(row, min(row + rows, len(image))) for row in range(0, len(image), rows)]
+
+
+def in_threads(work: Callable[[Part], Result], parts: Sequence[Part], most: int = MOST_THREADS) -> Iterator[Result]:
+    """`work(part)` of all parts in their order, several at a time: NumPy, SciPy and OpenCV let other threads run."""
+    threads = min(cv2.getNumThreads(), len(parts), most)
+    if threads < 2:
+        yield from map(work, parts)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, parts)
+
+
+def each_block(image: NDArray[Any], work: Callable[[slice], object]) -> None:
+    """`work(rows)` of all blocks of an image; it may write what lies in its rows."""
+    for _ in in_threads(work, blocks(image)):
+        pass
+
+
+def summed(image: NDArray[Any], shape: tuple[int, ...], work: Callable[[slice], NDArray[Any]]) -> NDArray[np.float64]:
+    """Sum of the arrays (of one `shape`) `work(rows)` of all blocks, added in their order: the same bits each time."""
+    total: NDArray[np.float64] = np.zeros(shape)
+    for part in in_threads(work, blocks(image)):
+        total += part
+    return total
 
 
 def pixel_type(shape: tuple[int, ...]) -> type[np.signedinteger[Any]]:
     """The smallest integer that can number every pixel."""
     return np.int32 if shape[0] * shape[1] < 2**31 - 1 else np.int64
+
+
+def places(mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Indices in the flat image of the pixels of a (Y, X) mask, in reading order."""
+    number, width = pixel_type(mask.shape), mask.shape[1]
+
+    def look(rows: slice) -> NDArray[Any]:
+        found: NDArray[Any] = np.flatnonzero(mask[rows]).astype(number) + number(rows.start * width)
+        return found
+
+    return np.concatenate([np.empty(0, number), *in_threads(look, blocks(mask))])
+
+
+def taken(values: NDArray[Any], index: NDArray[Any]) -> NDArray[Any]:
+    """`values[index]` of flat arrays, block by block: the index is not copied to eight bytes."""
+    out = np.empty(len(index), values.dtype)
+    each_block(index, lambda part: np.take(values, index[part], out=out[part], mode="clip"))
+    return out
 
 
 def ascend(height: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -43,71 +97,49 @@ def ascend(height: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.f
     Returns
     -------
     basins : (Y, X) int32
-        1..N, 0 where the height is `NOWHERE`.
+        1..N in reading order of the peaks, 0 where the height is `NOWHERE`.
     peaks : (N + 1,) float32
         Height of each peak, 0 for index 0.
     """
-    upward = _steepest(height)
-    _follow(upward)
-    return _number(upward, height)
+    at = places(height >= 0)
+    basins = np.zeros(height.shape, at.dtype)
+    rank = basins.ravel()
+    rank[at] = np.arange(len(at), dtype=at.dtype)
+    upward = taken(rank, _steepest(height, at))
+    further = taken(upward, upward)
+    while not np.array_equal(further, upward):  # pointer jumping: the number of rounds is logarithmic
+        upward, further = further, taken(further, further)
+    roots = np.flatnonzero(upward == np.arange(len(at), dtype=at.dtype))
+    number = np.zeros(len(at), at.dtype)
+    number[roots] = np.arange(1, len(roots) + 1)
+    rank[at] = taken(number, upward)
+    return basins.astype(np.int32, copy=False), np.concatenate([np.zeros(1, np.float32), height.ravel()[at[roots]]])
 
 
-def _steepest(height: NDArray[np.float32]) -> NDArray[Any]:
-    """Index (in the flat image) of the highest of the nine pixels around each pixel; -1 where nothing is."""
+def _steepest(height: NDArray[np.float32], at: NDArray[Any]) -> NDArray[Any]:
+    """Index (in the flat image) of the highest of the nine pixels around each of those at `at`, which ascends."""
     width = height.shape[1]
-    upward = np.empty(height.shape, pixel_type(height.shape))
-    for rows in blocks(height):
+    upward = np.empty_like(at)
+
+    def look(rows: slice) -> None:
+        part = slice(*np.searchsorted(at, (rows.start * width, rows.stop * width)))
         low, high = max(rows.start - 1, 0), min(rows.stop + 1, len(height))
         near = cv2.copyMakeBorder(height[low:high], low - rows.start + 1, rows.stop + 1 - high, 1, 1,
-                                  cv2.BORDER_CONSTANT, value=float(2 * NOWHERE))  # fmt: skip
-        size = rows.stop - rows.start
-        highest = cv2.dilate(near, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-        step = np.zeros((size, width), upward.dtype)
-        for dy in range(3):
-            for dx in range(3):
-                is_highest = near[dy : dy + size, dx : dx + width] == highest
-                np.copyto(step, (dy - 1) * width + dx - 1, where=is_highest)
-        step += np.arange(rows.start * width, rows.stop * width, dtype=step.dtype).reshape(size, width)
-        step[height[rows] < 0] = -1
-        upward[rows] = step
+                                  cv2.BORDER_CONSTANT, value=float(2 * NOWHERE)).ravel()  # fmt: skip
+        here = at[part] - rows.start * width
+        middle = here + 2 * (here // width) + width + 3  # in `near`, whose lines are longer by two
+        highest = np.full(len(here), 2 * NOWHERE)
+        steepest = at[part].copy()
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                value = near.take(middle + (dy * (width + 2) + dx))
+                higher = value >= highest
+                np.maximum(highest, value, out=highest)
+                np.copyto(steepest, at[part] + (dy * width + dx), where=higher)
+        upward[part] = steepest
+
+    each_block(height, look)
     return upward
-
-
-def _follow(upward: NDArray[Any]) -> None:
-    """Replace every pointer by the end of its path, in place (pointer jumping: the number of rounds is logarithmic)."""
-    flat = upward.ravel()
-    moving = True
-    while moving:
-        moving = False
-        for rows in blocks(upward):
-            here = upward[rows]
-            valid = here >= 0
-            now = here[valid]
-            further = flat[now]
-            if (further != now).any():
-                here[valid] = further
-                moving = True
-
-
-def _number(ends: NDArray[Any], height: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Number the peaks in reading order and give each pixel the number of its peak (`ends` is used up)."""
-    flat, width = ends.ravel(), ends.shape[1]
-    peaks = [np.zeros(1, np.float32)]
-    count = 0
-    for rows in blocks(ends):
-        index = np.arange(rows.start * width, rows.stop * width)
-        roots = index[flat[index] == index]
-        peaks.append(height.ravel()[roots])
-        # A peak holds -1 - number from here on, and everybody who points to it finds its number there.
-        flat[roots] = -2 - np.arange(count, count + len(roots))
-        count += len(roots)
-    for rows in blocks(ends):
-        here = ends[rows]
-        points = here >= 0
-        here[points] = flat[here[points]]
-    for rows in blocks(ends):
-        np.subtract(-1, ends[rows], out=ends[rows])
-    return ends.astype(np.int32, copy=False), np.concatenate(peaks)
 
 
 def merge(
@@ -147,9 +179,10 @@ def merge(
 
 def _passes(basins: NDArray[np.int32], height: NDArray[np.float32]) -> Iterator[tuple[float, int, int]]:
     """(height, basin, basin) of the highest pass between each two basins that meet, the highest first."""
-    pairs, heights = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for rows in blocks(basins):
+
+    def meetings(rows: slice) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         grown = slice(rows.start, min(rows.stop + 1, len(basins)))
+        pairs, heights = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
         for first, second in NEIGHBOURS:
             a, b = basins[grown][first], basins[grown][second]
             meet = np.flatnonzero((a != b) & (a > 0) & (b > 0))
@@ -157,13 +190,16 @@ def _passes(basins: NDArray[np.int32], height: NDArray[np.float32]) -> Iterator[
             pairs.append(np.minimum(one, two).astype(np.int64) << 32 | np.maximum(one, two))
             tops = height[grown]
             heights.append(np.minimum(tops[first].ravel()[meet], tops[second].ravel()[meet]))
-    pair, passage = np.concatenate(pairs), np.concatenate(heights)
+        return np.concatenate(pairs), np.concatenate(heights)
+
+    found = list(in_threads(meetings, blocks(basins)))
+    pair, passage = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((-passage, pair))
     pair, passage = pair[order], passage[order]
     best = np.flatnonzero(np.diff(pair, prepend=-1))
     best = best[np.argsort(-passage[best], kind="stable")]
-    found = pair[best]
-    return zip(passage[best].tolist(), (found >> 32).tolist(), (found & (2**32 - 1)).tolist(), strict=True)
+    highest = pair[best]
+    return zip(passage[best].tolist(), (highest >> 32).tolist(), (highest & (2**32 - 1)).tolist(), strict=True)
 
 
 _ALL, _LOW, _HIGH = slice(None), slice(None, -1), slice(1, None)
@@ -176,15 +212,17 @@ NEIGHBOURS = (
 
 def renumber(labels: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
     """Replace each label by `numbers[label]`, in place."""
-    for rows in blocks(labels):
-        labels[rows] = numbers[labels[rows]]
+
+    def replace(rows: slice) -> None:
+        labels[rows] = numbers.take(labels[rows])
+
+    each_block(labels, replace)
 
 
 def drop_small(labels: NDArray[np.int32], min_size: int) -> None:
     """Clear objects of fewer than `min_size` pixels and number the others 1..n in their order, in place."""
-    area = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
-    for rows in blocks(labels):
-        area += np.bincount(labels[rows].ravel(), minlength=len(area))
+    count = int(labels.max(initial=0)) + 1
+    area = summed(labels, (count,), lambda rows: np.bincount(labels[rows].ravel(), minlength=count))
     keep = area >= max(min_size, 1)
     keep[0] = False
     renumber(labels, np.where(keep, np.cumsum(keep), 0).astype(np.int32))
@@ -197,18 +235,21 @@ def fill_holes(labels: NDArray[np.int32]) -> None:
     shared sides leads out.
     """
     count, parts = cv2.connectedComponents((labels == 0).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    lowest, highest = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.int32)
-    for rows in blocks(labels):
-        grown = slice(rows.start, min(rows.stop + 1, len(labels)))
-        for first, second in NEIGHBOURS[:2]:
-            for hole, rim in ((first, second), (second, first)):
-                part, label = parts[grown][hole], labels[grown][rim]
-                meet = (part > 0) & (label > 0)
-                np.minimum.at(lowest, part[meet], label[meet])
-                np.maximum.at(highest, part[meet], label[meet])
-    owner = np.where(lowest == highest, highest, 0).astype(np.int32)
+    enclosed = np.ones(count, bool)
+    enclosed[0] = False
     for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
-        owner[edge] = 0
-    owner[0] = 0
-    for rows in blocks(labels):
-        labels[rows] += owner[parts[rows]]
+        enclosed[edge] = False
+    if not enclosed.any():
+        return
+    flat, part_of, width = labels.ravel(), parts.ravel(), labels.shape[1]
+    found = in_threads(lambda rows: np.flatnonzero(enclosed.take(parts[rows])) + rows.start * width, blocks(labels))
+    holes = np.concatenate(list(found))
+    part = part_of[holes]
+    lowest, highest = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.int32)
+    for step in (1, -1, width, -width):
+        label = flat[holes + step]
+        rim = label > 0
+        np.minimum.at(lowest, part[rim], label[rim])
+        np.maximum.at(highest, part[rim], label[rim])
+    owner = np.where(lowest == highest, highest, 0)
+    flat[holes] = owner[part]

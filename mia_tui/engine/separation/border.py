@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from mia_tui.engine.separation.basins import blocks, merge
+from mia_tui.engine.separation.basins import each_block, in_threads, merge
 
 THIN = 0.4
 """The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""
@@ -21,8 +21,11 @@ THIN = 0.4
 MIN_WAIST = 0.5
 """Pixels: shallower necks than this are the roughness of the outline."""
 
-BAND = 1024
+BAND = 512
 """Rows of an image that are parted by one watershed: large enough to be quick, small enough for memory."""
+
+BANDS = 4
+"""Bands parted at the same time, at most."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,20 @@ def separate(inside: NDArray[np.uint8], foreground: NDArray[np.uint8], options: 
     _, clumps, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
     shared = np.flatnonzero(_fill_single(labels, clumps))
     top, height = stats[shared, cv2.CC_STAT_TOP], stats[shared, cv2.CC_STAT_HEIGHT]
-    for band in np.unique(top // BAND):
+
+    def part(band: int) -> None:
         members = top // BAND == band
         rows = slice(int(top[members].min()), int((top + height)[members].max()))
         chosen = np.zeros(len(stats), bool)
         chosen[shared[members]] = True
-        here = chosen[clumps[rows]]
+        here = chosen.take(clumps[rows])
         seeds = np.where(here, labels[rows], 0)
         basins = watershed(-depth[rows] - inside[rows] / np.float32(255), seeds, mask=here)
+        # the rows may be those of other bands, too, but the pixels are those of this one alone
         labels[rows][here] = _merge_basins(basins, depth[rows], options.waist)[here]
+
+    for _ in in_threads(part, np.unique(top // BAND).tolist(), BANDS):
+        pass
     return labels
 
 
@@ -131,18 +139,22 @@ def _fill_single(labels: NDArray[np.int32], clumps: NDArray[np.int32]) -> NDArra
     seeds = np.bincount(pairs[0], minlength=int(clumps.max()) + 1)
     single = np.zeros(len(seeds), np.int32)
     single[pairs[0]] = np.where(seeds[pairs[0]] == 1, pairs[1], 0)
-    for rows in blocks(labels):
-        np.maximum(labels[rows], single[clumps[rows]], out=labels[rows])
+    each_block(labels, lambda rows: np.maximum(labels[rows], single.take(clumps[rows]), out=labels[rows]))
     return seeds > 1
+
+
+def _cores(inside: NDArray[np.uint8], options: Options) -> NDArray[np.uint8]:
+    """1 where an inside is that is large enough."""
+    core = (inside > 255 * options.inside).astype(np.uint8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
+    large = stats[:, cv2.CC_STAT_AREA] >= options.min_seed
+    each_block(core, lambda rows: np.multiply(core[rows], large.take(parts[rows]), out=core[rows]))
+    return core
 
 
 def _depths(inside: NDArray[np.uint8], options: Options) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Smoothed distance to the outline within the insides, and a numbered seed at each of its maxima."""
-    core = (inside > 255 * options.inside).astype(np.uint8)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4, ltype=cv2.CV_32S)
-    small = stats[:, cv2.CC_STAT_AREA] < options.min_seed
-    core[small[parts]] = 0
-    del parts  # four bytes a pixel
+    core = _cores(inside, options)
     depth: NDArray[np.float32] = cv2.distanceTransform(core, cv2.DIST_L2, 5)
     cv2.GaussianBlur(depth, (0, 0), 1.0, dst=depth)
     depth *= core
@@ -155,7 +167,8 @@ def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: 
     """Join neighbouring basins unless they are waisted; an object keeps the number of its first seed."""
     peak = np.zeros(int(basins.max()) + 1, np.float32)
     inside = np.where(depth > 0, basins, 0)  # basins that only meet in the border are not joined
-    np.maximum.at(peak, inside, depth)
+    at = np.flatnonzero(inside)
+    np.maximum.at(peak, inside.ravel()[at], depth.ravel()[at])
     objects = merge(inside, depth, peak, absolute=MIN_WAIST, relative=waist)
     first = np.unique(objects, return_index=True)[1].astype(np.int32)
     joined: NDArray[np.int32] = first[objects][basins]

@@ -4,6 +4,8 @@ The gradient flows of Cellpose (Stringer et al. 2021, Nature Methods 18, 100-106
 objects. To read a painted field, all pixels walk along it at once: `WALK` Euler steps of one pixel lead from each pixel
 to another one, and from there on pointers are followed (`JUMPS` times, each doubling the way), which is as far as
 hundreds of steps. Where many walks end there is an object: the peaks of the smoothed histogram of the ends.
+
+Only pixels of the foreground take part: they are kept as a list, (N,) for the N of them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from mia_tui.engine.separation import heat
 from mia_tui.engine.separation.basins import (
@@ -20,10 +21,14 @@ from mia_tui.engine.separation.basins import (
     ascend,
     blocks,
     drop_small,
+    each_block,
     fill_holes,
+    in_threads,
     merge,
-    pixel_type,
+    places,
     renumber,
+    summed,
+    taken,
 )
 
 CHANNELS = 2
@@ -31,8 +36,11 @@ CHANNELS = 2
 WALK = 4
 """Euler steps of one pixel before a place is rounded to a pixel."""
 
-COLUMNS = 4096
+COLUMNS = 32_000
 """Columns walked on at once (cv2.remap takes at most 32767)."""
+
+LINE = 1024
+"""Walking pixels are handed to cv2.remap in lines of this length, for the same reason."""
 
 JUMPS = 7
 """Doublings of the walk: 4 * 2^7 = 512 pixels."""
@@ -103,15 +111,18 @@ def separate(
         Label image, objects 1..n.
     """
     options = options or Options()
-    threshold = 255 * options.foreground
-    ends = _walk(maps, foreground, threshold)
+    inside = foreground > 255 * options.foreground
+    at, ends = _walk(maps, inside)
+    del inside
     for _ in range(JUMPS):
-        ends = _double(ends)
-    labels = _gather(ends, foreground, threshold, options)
+        ends = taken(ends, ends)
+    labels = np.zeros(foreground.shape, np.int32)
+    ids = _gather(at, ends, labels.shape, options)
     del ends
     if options.error > 0:
-        _drop_inconsistent(labels, maps, options.error)
-    drop_small(labels, options.min_size)
+        _drop_inconsistent(ids, at, maps, options.error)
+    drop_small(ids, options.min_size)
+    labels.ravel()[at] = ids
     fill_holes(labels)
     return labels
 
@@ -119,72 +130,97 @@ def separate(
 # ---- where the flow leads -------------------------------------------------------------------------------------------
 
 
-def _unit(dy: NDArray[np.uint8], dx: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(dy, dx) of painted arrows at length 1, shorter where they are `WEAK`."""
-    y, x = (painted.astype(np.float32) / np.float32(127.5) - 1 for painted in (dy, dx))
+def _arrow_table() -> NDArray[np.complex64]:
+    """Arrow dx + i dy by what is painted, (256 dy + dx): of length 1, shorter where it is `WEAK`; none for 0."""
+    painted = np.arange(256, dtype=np.float32) / np.float32(127.5) - 1
+    y, x = painted[:, None], painted
     length = np.maximum(np.sqrt(y * y + x * x), np.float32(WEAK))
-    return y / length, x / length
+    table: NDArray[np.complex64] = (x / length + 1j * (y / length)).astype(np.complex64).ravel()
+    table[0] = 0
+    return table
 
 
-def _walk(maps: NDArray[np.uint8], foreground: NDArray[np.uint8], threshold: float) -> NDArray[Any]:
-    """Index of the pixel that each pixel reaches by `WALK` Euler steps; background stays where it is."""
-    height, width = foreground.shape
-    ends = np.empty(foreground.shape, pixel_type(foreground.shape))
-    for rows in blocks(foreground):
-        low, high = max(rows.start - WALK - 1, 0), min(rows.stop + WALK + 1, height)
-        inside = foreground[low:high] > threshold
-        arrows = np.stack([way * inside for way in _unit(*maps[:, low:high])[::-1]], axis=-1)
-        for columns in (slice(i, min(i + COLUMNS, width)) for i in range(0, width, COLUMNS)):
-            left, right = max(columns.start - WALK - 1, 0), min(columns.stop + WALK + 1, width)
-            here = (slice(rows.start - low, rows.stop - low), slice(columns.start - left, columns.stop - left))
-            y, x = _steps(arrows[:, left:right], inside[:, left:right], here)
-            ends[rows, columns] = (y + low).astype(ends.dtype) * width + (x + left)
-    return ends
+ARROWS = _arrow_table()
+
+
+def _painted(maps: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Index into `ARROWS` of painted (dy, dx); that of (0, 0) is that of (0, 1), which hardly differs."""
+    index: NDArray[np.uint16] = np.maximum(maps[0].astype(np.uint16) << 8 | maps[1], 1)
+    return index
+
+
+def _walk(maps: NDArray[np.uint8], inside: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The pixels that are `inside`, and which of them each reaches by `WALK` Euler steps.
+
+    Returns
+    -------
+    at : (N,) int
+        Indices in the flat image, in reading order.
+    ends : (N,) int
+        Indices into `at`.
+    """
+    width = inside.shape[1]
+    at = places(inside)
+    ends = np.empty_like(at)
+
+    def walk(rows: slice) -> None:
+        part = slice(*np.searchsorted(at, (rows.start * width, rows.stop * width)))
+        low, high = max(rows.start - WALK - 1, 0), min(rows.stop + WALK + 1, len(inside))
+        y, x = np.divmod(at[part], width)
+        for first in range(0, width, COLUMNS):
+            left, right = max(first - WALK - 1, 0), min(first + COLUMNS + WALK + 1, width)
+            tile = slice(low, high), slice(left, right)
+            field = ARROWS.take(_painted(maps[:, tile[0], tile[1]]) * inside[tile])
+            chosen = np.flatnonzero((x >= first) & (x < first + COLUMNS)) if width > COLUMNS else slice(None)
+            end_y, end_x = _steps(field, inside[tile], y[chosen] - low, x[chosen] - left)
+            ends[part][chosen] = (end_y + low) * width + end_x + left
+
+    each_block(inside, walk)
+    rank = np.empty(inside.size, at.dtype)
+    rank[at] = np.arange(len(at), dtype=at.dtype)
+    return at, taken(rank, ends)
 
 
 def _steps(
-    arrows: NDArray[np.float32], inside: NDArray[np.bool_], here: tuple[slice, slice]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(y, x) of the pixels that those of the tile `here` reach by the arrows, (Y, X, 2) as (dx, dy).
+    field: NDArray[np.complex64], inside: NDArray[np.bool_], y: NDArray[Any], x: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(y, x) of the pixels that those at (y, x) reach by the arrows dx + i dy of a (Y, X) tile.
 
     A step out of the foreground counts as not gone.
     """
     height, width = inside.shape
-    row, column = (line.astype(np.float32) for line in np.mgrid[here])
-    end = np.rint(row).astype(np.intp) * width + np.rint(column).astype(np.intp)
-    for _ in range(WALK):
-        step = cv2.remap(arrows, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for place, way, size in ((column, step[..., 0], width), (row, step[..., 1], height)):
-            place += way
-            np.clip(place, 0, size - 1, out=place)
-        now = np.rint(row).astype(np.intp) * width + np.rint(column).astype(np.intp)
-        np.copyto(end, now, where=inside.ravel()[now])
+    count, is_inside = len(y), inside.ravel()
+    arrows = field.view(np.float32).reshape(height, width, 2)
+    place = np.zeros((-(-count // LINE), LINE, 2), np.float32)
+    here = place.reshape(-1, 2)[:count]
+    here[:, 0], here[:, 1] = x, y
+    end = y * width + x
+    for _ in range(WALK if count else 0):
+        place += cv2.remap(arrows, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for axis, size in enumerate((width, height)):
+            np.clip(place[..., axis], 0, size - 1, out=place[..., axis])
+        near = np.rint(here)
+        now = (near[:, 1] * width + near[:, 0]).astype(end.dtype)  # a tile's indices are exact in float32
+        np.copyto(end, now, where=is_inside.take(now))
     return np.divmod(end, width)
 
 
-def _double(ends: NDArray[Any]) -> NDArray[Any]:
-    """Go on from where each pixel has come to, as far again."""
-    further = np.empty_like(ends)
-    for rows in blocks(ends):
-        further[rows] = ends.ravel()[ends[rows]]
-    return further
-
-
-def _gather(ends: NDArray[Any], foreground: NDArray[np.uint8], threshold: float, options: Options) -> NDArray[np.int32]:
-    """Label image: pixels whose walks end at the same peak of the histogram of ends."""
-    crowd = np.zeros(foreground.shape, np.float32)
-    for rows in blocks(ends):
-        np.add.at(crowd.ravel(), ends[rows][foreground[rows] > threshold], np.float32(1))
+def _gather(at: NDArray[Any], ends: NDArray[Any], shape: tuple[int, ...], options: Options) -> NDArray[np.int32]:
+    """Number of the object of each pixel: pixels whose walks end at the same peak of the histogram of ends."""
+    count = np.zeros(len(at), np.float32)
+    for part in blocks(ends):
+        np.add.at(count, ends[part], np.float32(1))
+    crowd = np.zeros(shape, np.float32)
+    crowd.ravel()[at] = count
+    del count
     cv2.GaussianBlur(crowd, (0, 0), options.spread, dst=crowd, borderType=cv2.BORDER_CONSTANT)
     crowd[crowd <= 0] = NOWHERE
     basins, peaks = ascend(crowd)
-    renumber(basins, merge(basins, crowd, peaks, relative=options.valley))
+    numbers = merge(basins, crowd, peaks, relative=options.valley)
     del crowd
-    labels = np.zeros(foreground.shape, np.int32)
-    for rows in blocks(ends):
-        here = foreground[rows] > threshold
-        labels[rows][here] = basins.ravel()[ends[rows][here]]
-    return labels
+    ids = taken(basins.ravel(), taken(at, ends))
+    renumber(ids, numbers)
+    return ids
 
 
 # ---- is an object what its pixels say? ------------------------------------------------------------------------------
@@ -197,69 +233,92 @@ BATCH = 1 << 19
 """Pixels of objects whose heat is looked at together: memory for a large image stays small."""
 
 
-def _drop_inconsistent(labels: NDArray[np.int32], maps: NDArray[np.uint8], limit: float) -> None:
-    """Clear objects whose own flow is not the painted one, in place.
+def _drop_inconsistent(ids: NDArray[np.int32], at: NDArray[Any], maps: NDArray[np.uint8], limit: float) -> None:
+    """Set the `ids` of objects whose own flow is not the painted one to 0, in place.
 
     The error is the mean over an object's pixels of the squared difference of the unit vectors: arrows that are merely
     short, as a network paints small objects, are not wrong. The flow of a compact object is nearly the straight way to
     its middle, so an object whose arrows point there well within the limit is taken for good; the heat of all others is
     spread.
     """
-    suspects = np.flatnonzero(_straight_error(labels, maps) > SURE * limit)
-    bad = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    if not len(suspects):
+    width = maps.shape[2]
+    suspect = _straight_error(ids, at, maps) > SURE * limit
+    if not suspect.any():
         return
-    boxes = ndimage.find_objects(labels)
-    sides = np.array([[s.stop - s.start for s in boxes[label - 1]] for label in suspects])
+    suspects = np.flatnonzero(suspect)
+    sides = _sides(ids, at, width, suspect)[suspects]
+    bad = np.zeros(len(suspect), bool)
     every = np.zeros(len(bad), np.int64)
     strides = -(-sides.max(1) // LARGE)
     batch = np.cumsum(sides.prod(1) // strides**2) // BATCH
     for number in np.unique(batch):
         every[:] = 0
         every[suspects[batch == number]] = strides[batch == number]
-        y, x = _places(labels, every)
-        ids = labels[y, x]
-        pixels, order = heat.group(ids, y // every[ids], x // every[ids])
-        wrong = ((heat.flow(pixels) - _unit(*maps[:, y[order], x[order]])) ** 2).sum(0)
+        chosen = _chosen(ids, at, width, every)
+        names, (y, x) = ids[chosen], np.divmod(at[chosen], width)
+        pixels, order = heat.group(names, y // every[names], x // every[names])
+        wrong = _squared_off(heat.flow(pixels), maps[:, y[order], x[order]])
         mean = np.add.reduceat(wrong, pixels.first) / np.diff(pixels.start)
-        bad[ids[order][pixels.first]] = mean > limit
-    renumber(labels, np.where(bad, 0, np.arange(len(bad))).astype(np.int32))
+        bad[names[order][pixels.first]] = mean > limit
+    renumber(ids, np.where(bad, 0, np.arange(len(bad))).astype(np.int32))
 
 
-def _straight_error(labels: NDArray[np.int32], maps: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean squared difference, by label, between the painted arrows and straight ones to the mean place of the object.
+def _squared_off(way: NDArray[np.float32], maps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N,) squared difference of (2, N) unit vectors (dy, dx) and those painted."""
+    painted = ARROWS.take(_painted(maps))
+    squared: NDArray[np.float32] = (way[0] - painted.imag) ** 2 + (way[1] - painted.real) ** 2
+    return squared
+
+
+def _straight_error(ids: NDArray[np.int32], at: NDArray[Any], maps: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean squared difference, by id, between the painted arrows and straight ones to the mean place of the object.
 
     0 for background.
     """
-    count = int(labels.max(initial=0)) + 1
-    sums = np.zeros((3, count))
-    for rows in blocks(labels):
-        y, x = np.nonzero(labels[rows])
-        ids = labels[rows][y, x]
-        for total, values in zip(sums, (None, y + rows.start, x), strict=True):
-            total += np.bincount(ids, values, minlength=count)
+    width, count = maps.shape[2], int(ids.max(initial=0)) + 1
+    painted = maps.reshape(2, -1)
+
+    def add_places(part: slice) -> NDArray[Any]:
+        y, x = np.divmod(at[part], width)
+        return np.stack([np.bincount(ids[part], values, count) for values in (None, y, x)])
+
+    sums = summed(ids, (3, count), add_places)
     area = np.maximum(sums[0], 1)
     middle = (sums[1:] / area).astype(np.float32)
-    wrong = np.zeros(count)
-    for rows in blocks(labels):
-        y, x = np.nonzero(labels[rows])
-        ids = labels[rows][y, x]
-        way = middle[:, ids] - np.stack([y + rows.start, x])
-        way /= np.maximum(np.hypot(way[0], way[1]), 1e-6)
-        off = way - _unit(*maps[:, y + rows.start, x])
-        wrong += np.bincount(ids, (off**2).sum(0), minlength=count)
-    mean: NDArray[np.float64] = wrong / area
-    return mean
+
+    def add_errors(part: slice) -> NDArray[Any]:
+        way = middle.take(ids[part], axis=1)
+        for axis, place in enumerate(np.divmod(at[part], width)):
+            way[axis] -= place
+        way /= np.maximum(np.sqrt(way[0] ** 2 + way[1] ** 2), np.float32(1e-6))
+        return np.bincount(ids[part], _squared_off(way, painted.take(at[part], axis=1)), count)
+
+    error: NDArray[np.float64] = summed(ids, (count,), add_errors) / area
+    error[0] = 0
+    return error
 
 
-def _places(labels: NDArray[np.int32], every: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(y, x) of the pixels of labels whose `every` is not 0, in both directions every so many only."""
-    found = []
-    for rows in blocks(labels):
-        y, x = np.nonzero(every[labels[rows]])
-        stride = every[labels[rows][y, x]]
-        y += rows.start
-        kept = (y % stride == 0) & (x % stride == 0)
-        found.append(np.stack([y[kept], x[kept]]))
-    y, x = np.concatenate(found, axis=1)
-    return y, x
+def _sides(ids: NDArray[np.int32], at: NDArray[Any], width: int, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(ids, 2) height and width of the bounding boxes of the wanted objects."""
+    low = np.full((len(wanted), 2), np.iinfo(np.int64).max)
+    high = np.full((len(wanted), 2), -1)
+    for part in blocks(ids):
+        chosen = np.flatnonzero(wanted[ids[part]])
+        names, where = ids[part][chosen], np.stack(np.divmod(at[part][chosen], width), axis=1)
+        np.minimum.at(low, names, where)
+        np.maximum.at(high, names, where)
+    sides: NDArray[np.int64] = high - low + 1
+    return sides
+
+
+def _chosen(ids: NDArray[np.int32], at: NDArray[Any], width: int, every: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the pixels of ids whose `every` is not 0, in both directions every so many only."""
+
+    def choose(part: slice) -> NDArray[np.int64]:
+        chosen = np.flatnonzero(every[ids[part]])
+        stride = every[ids[part][chosen]]
+        y, x = np.divmod(at[part][chosen], width)
+        on_grid: NDArray[np.int64] = chosen[(y % stride == 0) & (x % stride == 0)] + part.start
+        return on_grid
+
+    return np.concatenate(list(in_threads(choose, blocks(ids))))

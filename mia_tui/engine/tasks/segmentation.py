@@ -22,7 +22,7 @@ from mia_tui.engine.config import TrainConfig, loss_of
 from mia_tui.engine.losses.pixel import pixel_loss
 from mia_tui.engine.losses.regression import FLOW_SCALE, distance_loss, flow_loss
 from mia_tui.engine.separation import border, distance, flow
-from mia_tui.engine.separation.basins import blocks
+from mia_tui.engine.separation.basins import renumber, summed
 from mia_tui.engine.separation.border import border_mask, border_weights, rim_distance
 from mia_tui.engine.tasks.files import narrow, write_tiff
 from mia_tui.engine.tasks.task import FOUND, IGNORED, TRUTH, Annotation, Batch, Maps, Task, class_numbers
@@ -178,8 +178,9 @@ class SegmentationTask(Task):
         return (maps[: len(maps) - EXTRA[decoding.touching]] / np.float32(255)).astype(np.float32)
 
     def at_objects(self, found: Objects, layer: NDArray[Any]) -> NDArray[np.float64]:
-        count = self.count(found)
-        return (_sums(found.labels, layer, count) / np.maximum(_sums(found.labels, None, count), 1))[1:]
+        area, total = _sums(found.labels, [layer])
+        mean: NDArray[np.float64] = total / np.maximum(area, 1)
+        return mean[1:]
 
     def enlarge(self, found: Objects, shape: tuple[int, int], size: tuple[int, int]) -> Objects:
         labels = cv2.resize(found.labels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
@@ -316,24 +317,26 @@ def _describe(labels: NDArray[np.int32], classes: Maps, foreground: NDArray[np.u
 
     The class is the one with the highest mean probability over the object, the score the mean foreground probability.
     """
-    count = int(labels.max(initial=0))
-    keep = _sums(labels, None, count) >= min_size
+    sums = _sums(labels, (foreground, *classes))
+    keep = sums[0] >= min_size
     keep[0] = False
-    numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    for rows in blocks(labels):
-        labels[rows] = numbers[labels[rows]]
-    count = int(keep.sum())
-    area = np.maximum(_sums(labels, None, count), 1)
-    means = np.stack([_sums(labels, layer, count) / area for layer in classes])
-    scores = _sums(labels, foreground, count) / (255 * area)
-    return Objects(labels, means.argmax(0) + 1, scores.astype(np.float32))
+    if not keep[1:].all():
+        renumber(labels, np.where(keep, np.cumsum(keep), 0).astype(np.int32))
+    keep[0] = True
+    area, total, *of_classes = sums[:, keep]
+    area = np.maximum(area, 1)
+    winner = np.stack([layer / area for layer in of_classes]).argmax(0) + 1
+    return Objects(labels, winner, (total / (255 * area)).astype(np.float32))
 
 
-def _sums(labels: NDArray[np.int32], layer: NDArray[Any] | None, count: int) -> NDArray[np.float64]:
-    """Sum of a layer over each label 0..count; the number of pixels without a layer. Background counts as 0."""
-    total = np.zeros(count + 1)
-    for rows in blocks(labels):
-        chosen = labels[rows] > 0
-        weights = None if layer is None else layer[rows][chosen]
-        total += np.bincount(labels[rows][chosen], weights, minlength=count + 1)
-    return total
+def _sums(labels: NDArray[np.int32], layers: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """(1 + L, labels) number of pixels of each label, and the sums of the (Y, X) layers over it; 0 for background."""
+    count, width = int(labels.max(initial=0)) + 1, labels.shape[1]
+    flat, values = labels.ravel(), [layer.ravel() for layer in layers]
+
+    def add(rows: slice) -> NDArray[np.float64]:
+        at = np.flatnonzero(labels[rows]) + rows.start * width
+        ids, weights = flat.take(at), (None, *(layer.take(at) for layer in values))
+        return np.stack([np.bincount(ids, of_layer, count) for of_layer in weights])
+
+    return summed(labels, (1 + len(layers), count), add)
