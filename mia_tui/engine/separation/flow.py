@@ -85,7 +85,7 @@ def target(instances: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         (dy, dx): unit vectors inside of objects (zero at most at an object's middle), 0 on background.
     """
     field = np.zeros((2, *instances.shape), np.float32)
-    at = np.flatnonzero(instances)
+    at = np.flatnonzero(instances != 0)  # of truth values: three times as fast
     y, x = np.divmod(at, instances.shape[1])
     pixels, order = heat.group(instances.ravel()[at], y, x)
     field.reshape(2, -1)[:, at[order]] = heat.flow(pixels)

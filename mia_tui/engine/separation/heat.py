@@ -32,7 +32,7 @@ ATTEMPTS: tuple[tuple[int, type[np.floating[Any]]], ...] = ((1, np.float32), (2,
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels in order of their objects: object i has those from `start[i]` to `start[i + 1]`."""
+    """Pixels in order of their objects, each in reading order: object i has those from `start[i]` to `start[i + 1]`."""
 
     y: Ints
     x: Ints
@@ -46,17 +46,17 @@ class Pixels:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Where the pixels lie on the sheet, the mask there, and by object its number of steps and its first row."""
+    """Where the pixels lie on the (flat) sheet, the mask of its shape, and by object its number of steps and its first
+    row. The outermost rows and columns are free."""
 
-    y: Ints
-    x: Ints
+    at: Ints
     mask: Floats
     steps: Ints
     row: Ints
 
 
 def group(ids: NDArray[np.integer[Any]], y: Ints, x: Ints) -> tuple[Pixels, Ints]:
-    """Pixels grouped by id, and the order that does it (`y[order]` is `Pixels.y`)."""
+    """Pixels in reading order grouped by id, and the order that does it (`y[order]` is `Pixels.y`)."""
     order = np.argsort(_narrow(ids), kind="stable")
     ordered = ids[order]
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ids) else np.empty(0, np.int64)
@@ -92,7 +92,7 @@ def flow(pixels: Pixels) -> NDArray[np.float32]:
         some, _ = group(pixels.owner[todo], pixels.y[todo], pixels.x[todo])
         slope[:, todo], still = _slope(some, np.flatnonzero(np.isin(todo, source)), effort, precision)
         faint[faint] = still
-    length = np.hypot(slope[0], slope[1])
+    length = np.sqrt(slope[0] ** 2 + slope[1] ** 2)  # neither too large nor too small to be squared
     flat = np.flatnonzero(length == 0)
     straight = middle[:, pixels.owner[flat]] - np.stack([pixels.y[flat], pixels.x[flat]])
     slope[:, flat], length[flat] = straight, np.hypot(straight[0], straight[1])
@@ -108,8 +108,8 @@ def _slope(
     An object is faint if pixels that are joined to its source have next to no heat.
     """
     sheet = _lay_out(pixels, effort, precision)
-    heat, y, x = _spread(sheet, source, pixels.owner[source]), sheet.y, sheet.x
-    at, row = y * heat.shape[1] + x, heat.shape[1]
+    heat, at = _spread(sheet, source, pixels.owner[source]), sheet.at
+    row = heat.shape[1]
     warmth = heat.take(at)
     slope = np.stack([heat.take(at + step) - heat.take(at - step) for step in (row, 1)])
     largest = np.abs(slope).max(0)
@@ -122,8 +122,8 @@ def _slope(
     if len(cold):
         count, parts = cv2.connectedComponents((sheet.mask > 0).astype(np.uint8), connectivity=8)
         heated = np.zeros(count, bool)
-        heated[parts[y[source], x[source]]] = True
-        faint[pixels.owner[cold[heated[parts[y[cold], x[cold]]]]]] = True
+        heated[parts.take(at[source])] = True
+        faint[pixels.owner[cold[heated[parts.take(at[cold])]]]] = True
     return slope.astype(np.float32), faint
 
 
@@ -133,8 +133,10 @@ def _sources(pixels: Pixels) -> tuple[Ints, NDArray[np.float64]]:
     The source is the pixel of the object that is nearest to the median of its coordinates. If several are equally near
     and adjacent, all are, so that a mirrored object has the mirrored flow; of others the first in reading order.
     """
+    span = int(pixels.x.max()) + 1
+    columns = np.sort(_narrow(pixels.owner * span + pixels.x), kind="stable") % span
     distance = (pixels.y - _median(pixels, pixels.y)[pixels.owner]) ** 2
-    distance += (pixels.x - _median(pixels, pixels.x)[pixels.owner]) ** 2
+    distance += (pixels.x - _median(pixels, columns)[pixels.owner]) ** 2
     nearest = np.minimum.reduceat(distance, pixels.first)
     source = np.flatnonzero(distance == nearest[pixels.owner])
     _, first, which = np.unique(pixels.owner[source], return_index=True, return_inverse=True)
@@ -147,11 +149,11 @@ def _sources(pixels: Pixels) -> tuple[Ints, NDArray[np.float64]]:
     return source, middle
 
 
-def _median(pixels: Pixels, values: Ints) -> NDArray[np.float64]:
-    span = int(values.max()) + 1
-    ordered = np.sort(_narrow(pixels.owner * span + values), kind="stable") % span
+def _median(pixels: Pixels, ordered: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Median by object of values that ascend within each."""
     size = np.diff(pixels.start)
-    median: NDArray[np.float64] = (ordered[pixels.first + (size - 1) // 2] + ordered[pixels.first + size // 2]) / 2
+    lower, upper = (ordered[pixels.first + half].astype(np.int64) for half in ((size - 1) // 2, size // 2))
+    median: NDArray[np.float64] = (lower + upper) / 2
     return median
 
 
@@ -162,11 +164,11 @@ def _lay_out(pixels: Pixels, effort: int, precision: type[np.floating[Any]]) -> 
     width = np.maximum.reduceat(pixels.x, pixels.first) - left + 1
     steps = -(-effort * (height + width) // STEPS) * STEPS
     place, shape = _shelves(height, width, steps)
-    y = pixels.y + (place[0] - top)[pixels.owner]
-    x = pixels.x + (place[1] - left)[pixels.owner]
+    shift = (place[0] - top) * shape[1] + place[1] - left
+    at = pixels.y * shape[1] + pixels.x + shift[pixels.owner]
     mask = np.zeros(shape, precision)
-    mask[y, x] = 1
-    return _Sheet(y, x, mask, steps, place[0])
+    mask.ravel()[at] = 1
+    return _Sheet(at, mask, steps, place[0])
 
 
 def _shelves(height: Ints, width: Ints, steps: Ints) -> tuple[Ints, tuple[int, int]]:
@@ -188,21 +190,37 @@ def _shelves(height: Ints, width: Ints, steps: Ints) -> tuple[Ints, tuple[int, i
 
 def _spread(sheet: _Sheet, source: Ints, owner: Ints) -> Floats:
     """Heat of the sheet after each object's number of steps. Each object gets 1 at a step, shared by its sources."""
-    heat, spread = np.zeros_like(sheet.mask), np.empty_like(sheet.mask)
-    place = sheet.y[source] * heat.shape[1] + sheet.x[source]
+    width = sheet.mask.shape[1]
+    heat, summed = np.zeros_like(sheet.mask), np.zeros(sheet.mask.size, sheet.mask.dtype)
+    ninth = sheet.mask.ravel() / sheet.mask.dtype.type(9)
+    place = sheet.at[source]
     weight = (1 / np.bincount(owner)[owner]).astype(heat.dtype)
-    third = np.full(3, 1 / 3)
     done = 0
     for stop in np.unique(sheet.steps).tolist():
         # Objects that are ready lie below: only the rows of the others go on.
         rows = min(sheet.row[sheet.steps < stop].tolist(), default=len(heat))
-        now, then, inside = heat[:rows], spread[:rows], sheet.mask[:rows]
         going = sheet.steps[owner] >= stop
-        index, gain = place[going], weight[going]
-        for _ in range(stop - done):
-            now.ravel()[index] += gain
-            # Not a box filter: its running sums would drown the faint heat far from the source.
-            cv2.sepFilter2D(now, -1, third, third, dst=then)
-            np.multiply(then, inside, out=now)
+        _step(heat[:rows].ravel(), summed[: rows * width], ninth[: rows * width], width, stop - done,
+              place[going], weight[going])  # fmt: skip
         done = stop
     return heat
+
+
+def _step(
+    heat: Floats, summed: Floats, ninth: Floats, width: int, times: int, place: Ints, gain: NDArray[np.floating[Any]]
+) -> None:
+    """`times` steps of a flat sheet in place: the sources at `place` gain, and each pixel takes the mean of nine.
+
+    The sums of three go over the ends of the rows, where all is free. Not a box filter: its running sums would drown
+    the faint heat far from the source. The middle comes last, so that a mirrored object has the mirrored heat.
+    """
+    left, middle, right, of_three = heat[:-2], heat[1:-1], heat[2:], summed[1:-1]
+    above, here, below, of_nine = summed[: -2 * width], summed[width:-width], summed[2 * width :], heat[width:-width]
+    add, inside = np.add, ninth[width:-width]
+    for _ in range(times):
+        heat[place] += gain
+        add(left, right, of_three)
+        add(of_three, middle, of_three)
+        add(above, below, of_nine)
+        add(of_nine, here, of_nine)
+        np.multiply(of_nine, inside, of_nine)
