@@ -15,7 +15,7 @@ from skimage.io import imread
 from skimage.morphology import h_maxima
 
 from mia_tui.analysis.matching import match, pool
-from mia_tui.engine.separation import basins, border, distance, flow
+from mia_tui.engine.separation import basins, blocks, border, distance, flow
 from mia_tui.simulate import simulate
 
 DATA = Path(os.environ.get("MIA_TUI_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -167,8 +167,8 @@ def threads() -> Iterator[Callable[[int], None]]:
 def test_blocks_and_threads_do_not_show(method, count: int, threads, monkeypatch) -> None:
     labels = crowd()
     whole = found(method, labels, noise=0.2)
-    monkeypatch.setattr(basins, "BLOCK", 1000)
-    monkeypatch.setattr(basins, "LEAST_ROWS", 3)
+    monkeypatch.setattr(blocks, "BLOCK", 1000)
+    monkeypatch.setattr(blocks, "LEAST_ROWS", 3)
     monkeypatch.setattr(flow, "COLUMNS", 50)
     monkeypatch.setattr(flow, "BATCH", 500)
     threads(count)
@@ -184,7 +184,7 @@ def test_bands_and_threads_do_not_show_in_objects_parted_by_borders(count: int, 
         np.uint8
     )
     whole = border.separate(inside, foreground, border.Options())
-    monkeypatch.setattr(basins, "BLOCK", 1000)
+    monkeypatch.setattr(blocks, "BLOCK", 1000)
     monkeypatch.setattr(border, "BAND", 20)
     threads(count)
     assert np.array_equal(border.separate(inside, foreground, border.Options()), whole)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from mia_tui.engine.separation.basins import each_block, in_threads, merge
+from mia_tui.engine.separation.basins import merge
+from mia_tui.engine.separation.blocks import each_block, in_threads
 
 THIN = 0.4
 """The border takes at most this share of an object's inner radius, so that a small object keeps an inside."""

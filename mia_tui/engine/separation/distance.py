@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mia_tui.engine.separation.basins import NOWHERE, ascend, blocks, drop_small, fill_holes, merge, renumber
+from mia_tui.engine.separation.basins import NOWHERE, ascend, drop_small, fill_holes, merge, renumber
+from mia_tui.engine.separation.blocks import blocks
 from mia_tui.engine.separation.border import rim_distance
 
 CHANNELS = 1

@@ -16,20 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia_tui.engine.separation import heat
-from mia_tui.engine.separation.basins import (
-    NOWHERE,
-    ascend,
-    blocks,
-    drop_small,
-    each_block,
-    fill_holes,
-    in_threads,
-    merge,
-    places,
-    renumber,
-    summed,
-    taken,
-)
+from mia_tui.engine.separation.basins import NOWHERE, ascend, drop_small, fill_holes, merge, renumber
+from mia_tui.engine.separation.blocks import blocks, each_block, in_threads, places, summed, taken
 
 CHANNELS = 2
 

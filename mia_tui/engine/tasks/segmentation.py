@@ -22,7 +22,8 @@ from mia_tui.engine.config import TrainConfig, loss_of
 from mia_tui.engine.losses.pixel import pixel_loss
 from mia_tui.engine.losses.regression import FLOW_SCALE, distance_loss, flow_loss
 from mia_tui.engine.separation import border, distance, flow
-from mia_tui.engine.separation.basins import renumber, summed
+from mia_tui.engine.separation.basins import renumber
+from mia_tui.engine.separation.blocks import summed
 from mia_tui.engine.separation.border import border_mask, border_weights, rim_distance
 from mia_tui.engine.tasks.files import narrow, write_tiff
 from mia_tui.engine.tasks.task import FOUND, IGNORED, TRUTH, Annotation, Batch, Maps, Task, class_numbers
