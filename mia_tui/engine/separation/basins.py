@@ -83,11 +83,13 @@ def merge(
     peaks: NDArray[np.float32],
     absolute: float = 0.0,
     relative: float = 0.0,
+    groups: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int32]:
     """Which object each basin belongs to, once basins that hardly part are joined.
 
     Two neighbours stay apart if the pass between them lies lower than the lower of their peaks by `absolute` (in units
-    of height) and by `relative` (share of that peak). The highest passes are looked at first.
+    of height) and by `relative` (share of that peak). The highest passes are looked at first. Basins of different
+    `groups` (N + 1,) stay apart always.
 
     Returns
     -------
@@ -104,6 +106,8 @@ def merge(
         return i
 
     for passage, one, two in _passes(basins, height):
+        if groups is not None and groups[one] != groups[two]:
+            continue
         a, b = find(one), find(two)
         low, high = (a, b) if top[a] < top[b] else (b, a)
         if a != b and top[low] - passage < max(absolute, relative * top[low]):

@@ -126,7 +126,7 @@ def separate(inside: NDArray[np.uint8], foreground: NDArray[np.uint8], options: 
         seeds = np.where(here, labels[rows], 0)
         basins = watershed(-depth[rows] - inside[rows] / np.float32(255), seeds, mask=here)
         # the rows may be those of other bands, too, but the pixels are those of this one alone
-        labels[rows][here] = _merge_basins(basins, depth[rows], options.waist)[here]
+        labels[rows][here] = _merge_basins(basins, clumps[rows], depth[rows], options.waist)[here]
 
     for _ in in_threads(part, np.unique(top // BAND).tolist(), BANDS):
         pass
@@ -164,13 +164,18 @@ def _depths(inside: NDArray[np.uint8], options: Options) -> tuple[NDArray[np.flo
     return depth, seeds
 
 
-def _merge_basins(basins: NDArray[np.int32], depth: NDArray[np.float32], waist: float) -> NDArray[np.int32]:
-    """Join neighbouring basins unless they are waisted; an object keeps the number of its first seed."""
+def _merge_basins(
+    basins: NDArray[np.int32], clumps: NDArray[np.int32], depth: NDArray[np.float32], waist: float
+) -> NDArray[np.int32]:
+    """Join neighbouring basins of a clump unless they are waisted; an object keeps the number of its first seed."""
     peak = np.zeros(int(basins.max()) + 1, np.float32)
     inside = np.where(depth > 0, basins, 0)  # basins that only meet in the border are not joined
     at = np.flatnonzero(inside)
-    np.maximum.at(peak, inside.ravel()[at], depth.ravel()[at])
-    objects = merge(inside, depth, peak, absolute=MIN_WAIST, relative=waist)
+    ids = inside.ravel()[at]
+    np.maximum.at(peak, ids, depth.ravel()[at])
+    clump = np.zeros(len(peak), np.int32)
+    clump[ids] = clumps.ravel()[at]
+    objects = merge(inside, depth, peak, absolute=MIN_WAIST, relative=waist, groups=clump)
     first = np.unique(objects, return_index=True)[1].astype(np.int32)
     joined: NDArray[np.int32] = first[objects][basins]
     return joined
