@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mia_tui.analysis.semantic import confusion_matrix
 from mia_tui.errors import MiaError
@@ -97,6 +96,8 @@ def auc_one_vs_rest(positive: NDArray[np.bool_], score: NDArray[Any]) -> float |
     others = len(positive) - ours
     if not ours or not others:
         return None
+    from scipy.stats import rankdata  # slow to import, and predictions do not score
+
     ranks = rankdata(score)[positive].sum()
     return float((ranks - ours * (ours + 1) / 2) / (ours * others))
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -330,6 +329,8 @@ def _assign(
 def _assign_dense(
     true: NDArray[np.int64], pred: NDArray[np.int64], iou: NDArray[np.float64], reached: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
+    from scipy.optimize import linear_sum_assignment  # slow to import, and predictions do not score
+
     rows, i = np.unique(true, return_inverse=True)
     columns, j = np.unique(pred, return_inverse=True)
     pair = np.full((len(rows), len(columns)), -1)

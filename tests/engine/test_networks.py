@@ -204,13 +204,14 @@ def test_a_batch_of_one_is_refused_where_nothing_could_be_normalised_over_it() -
         check_image_size(make_spec("DeepLabV3", "resnet18", 1, 2), 128, 128, 1)  # means over whole images
 
 
-def test_the_plain_network_needs_neither_smp_nor_timm() -> None:
-    """They take more than half of the time until the first prediction."""
+def test_the_plain_network_needs_nothing_that_is_slow_to_import() -> None:
+    """smp and timm take half of the time until the first prediction, the parts of SciPy another half second."""
     code = (
         "import sys, mia_tui.engine.predictor, mia_tui.engine.train\n"
         "from mia_tui.engine.networks import *\n"
         "spec = make_spec('Unet', 'plain', 1, 4); check_image_size(spec, 64, 64); build_network(spec)\n"
-        "print({'timm', 'segmentation_models_pytorch', 'torchvision'} & set(sys.modules))\n"
+        "slow = {'timm', 'segmentation_models_pytorch', 'torchvision', 'scipy.stats', 'scipy.optimize'}\n"
+        "print(slow & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
