@@ -117,7 +117,7 @@ class Predictor:
         normalization = self.card.normalization
         image = normalization.finish(normalization.apply(fitted, normalization.limits(fitted)))
         tensor = torch.from_numpy(np.ascontiguousarray(image[None])).to(self.network.device)
-        answer = self.network.answer(tensor.contiguous(memory_format=torch.channels_last))
+        answer = self.network.answer(tensor)
         values: NDArray[np.float32] = answer[0].float().cpu().numpy()
         channels = self.card.network.out_channels
         spread = quantize(values[channels:, None]) if self.network.disagreement else None

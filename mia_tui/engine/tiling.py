@@ -150,8 +150,7 @@ class TiledNetwork:
 
     def _run(self, batch: NDArray[np.float32]) -> torch.Tensor:
         """Activated outputs (B, C, H, W) of a batch of tiles, on the CPU."""
-        tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-        return self.answer(tensor).float().cpu()
+        return self.answer(torch.from_numpy(batch).to(self.device)).float().cpu()
 
     def _ask(self, tensor: torch.Tensor) -> torch.Tensor:
         # channel after channel from here on: what follows is about single channels, and half as fast otherwise

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mia_tui.engine.separation.blocks import blocks, each_block, in_threads, places, summed, taken
+from mia_tui.engine.separation.blocks import blocks, each_block, in_threads, places, standing, summed, taken
 
 NOWHERE = np.float32(-1)
 """Height of pixels that take no part."""
@@ -37,18 +37,16 @@ def ascend(height: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.f
         Height of each peak, 0 for index 0.
     """
     at = places(height >= 0)
-    basins = np.zeros(height.shape, at.dtype)
-    rank = basins.ravel()
-    rank[at] = np.arange(len(at), dtype=at.dtype)
-    upward = taken(rank, _steepest(height, at))
+    upward = standing(at, _steepest(height, at), height.size)
     further = taken(upward, upward)
     while not np.array_equal(further, upward):  # pointer jumping: the number of rounds is logarithmic
         upward, further = further, taken(further, further)
     roots = np.flatnonzero(upward == np.arange(len(at), dtype=at.dtype))
-    number = np.zeros(len(at), at.dtype)
+    number = np.zeros(len(at), np.int32)
     number[roots] = np.arange(1, len(roots) + 1)
-    rank[at] = taken(number, upward)
-    return basins.astype(np.int32, copy=False), np.concatenate([np.zeros(1, np.float32), height.ravel()[at[roots]]])
+    basins = np.zeros(height.shape, np.int32)
+    basins.ravel()[at] = taken(number, upward)
+    return basins, np.concatenate([np.zeros(1, np.float32), height.ravel()[at[roots]]])
 
 
 def _steepest(height: NDArray[np.float32], at: NDArray[Any]) -> NDArray[Any]:

@@ -19,7 +19,7 @@ LEAST_ROWS = 16
 """A block has no fewer rows, for neighbouring rows are read again."""
 
 MOST_THREADS = 8
-"""More would need their temporaries, and wait for the memory."""
+"""More would need more memory for their temporaries."""
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -76,3 +76,10 @@ def taken(values: NDArray[Any], index: NDArray[Any]) -> NDArray[Any]:
     out = np.empty(len(index), values.dtype)
     each_block(index, lambda part: np.take(values, index[part], out=out[part], mode="clip"))
     return out
+
+
+def standing(at: NDArray[Any], index: NDArray[Any], size: int) -> NDArray[Any]:
+    """Where in `at`, which has pixels of a flat image of `size` once each, those of `index` stand."""
+    rank = np.empty(size, at.dtype)
+    rank[at] = np.arange(len(at), dtype=at.dtype)
+    return taken(rank, index)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mia_tui.engine.separation import heat
 from mia_tui.engine.separation.basins import NOWHERE, ascend, drop_small, fill_holes, merge, renumber
-from mia_tui.engine.separation.blocks import blocks, each_block, in_threads, places, summed, taken
+from mia_tui.engine.separation.blocks import blocks, each_block, in_threads, places, standing, summed, taken
 
 CHANNELS = 2
 
@@ -164,9 +164,7 @@ def _walk(maps: NDArray[np.uint8], inside: NDArray[np.bool_]) -> tuple[NDArray[A
             ends[part][chosen] = (end_y + low) * width + end_x + left
 
     each_block(inside, walk)
-    rank = np.empty(inside.size, at.dtype)
-    rank[at] = np.arange(len(at), dtype=at.dtype)
-    return at, taken(rank, ends)
+    return at, standing(at, ends, inside.size)
 
 
 def _steps(
